@@ -1,0 +1,25 @@
+import type { MigrationFile } from "./migration-files.ts";
+
+/**
+ * The tables that the mesh keeps in every service's database. As text rather than as files: this code is bundled into
+ * each service, where `import.meta.url` no longer points here. The same rules hold as for files: never change one that
+ * was released, add another.
+ */
+export const ownMigrations: readonly MigrationFile[] = [
+  {
+    name: "0001_once_requests.sql",
+    text: `
+      -- Answers given under a caller-made request_id, so that a repeated request gets the same answer; see once().
+      create table once_requests (
+        method text not null,
+        principal text not null,
+        request_id text not null,
+        request_sha256 bytea not null,
+        response bytea not null,
+        create_time timestamptz not null,
+        primary key (method, principal, request_id)
+      );
+      create index once_requests_create_time on once_requests (create_time);
+    `,
+  },
+];
