@@ -3,7 +3,15 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type ClientDuplexStream, credentials, Server, ServerCredentials, type ServiceError, status } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  type ClientDuplexStream,
+  credentials,
+  Server,
+  ServerCredentials,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { FileDescriptorProto } from "#gen/google/protobuf/descriptor.ts";
 import {
@@ -74,10 +82,16 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
-async function start(options: { limits?: Partial<ReflectionLimits>; descriptors?: () => Uint8Array } = {}): Promise<string> {
+async function start(
+  options: { limits?: Partial<ReflectionLimits>; descriptors?: () => Uint8Array } = {},
+): Promise<string> {
   const server = new Server();
   const services = ["toy.v1.ToyService"];
-  for (const { definition, implementation } of reflectionServices({ descriptors, services, ...options })) {
+  for (const { definition, implementation } of reflectionServices({
+    descriptors,
+    services,
+    ...options,
+  })) {
     server.addService(definition, implementation);
   }
   const port = await new Promise<number>((resolve, reject) => {
@@ -89,12 +103,20 @@ async function start(options: { limits?: Partial<ReflectionLimits>; descriptors?
   return `127.0.0.1:${port}`;
 }
 
+interface AnyVersion {
+  serverReflectionInfo(): ClientDuplexStream<ServerReflectionRequest, ServerReflectionResponse>;
+  close(): void;
+}
+
 interface Asker {
   ask(question: Question | undefined): Promise<ServerReflectionResponse>;
   readonly stream: ClientDuplexStream<ServerReflectionRequest, ServerReflectionResponse>;
 }
 
-async function open(address?: string, Client = ServerReflectionClient): Promise<Asker> {
+async function open(
+  address?: string,
+  Client: new (address: string, creds: ChannelCredentials) => AnyVersion = ServerReflectionClient,
+): Promise<Asker> {
   const client = new Client(address ?? (await start()), credentials.createInsecure());
   const stream = client.serverReflectionInfo();
   closers.push(() => {
@@ -115,7 +137,7 @@ function filesOf(response: ServerReflectionResponse): Map<string, Buffer> {
     throw new Error(`no files but ${JSON.stringify(response.messageResponse)}`);
   }
   const files = response.messageResponse.value.fileDescriptorProto;
-  return new Map(files.map((bytes) => [FileDescriptorProto.decode(bytes).name, bytes]));
+  return new Map(files.map((bytes) => [FileDescriptorProto.decode(bytes).name ?? "", bytes]));
 }
 
 function errorCodeOf(response: ServerReflectionResponse): number {
@@ -132,7 +154,10 @@ test("lists exactly the services it was given, in both versions", async () => {
       $case: "listServicesResponse",
       value: { service: [{ name: "toy.v1.ToyService" }] },
     });
-    expect(response.originalRequest?.messageRequest).toEqual({ $case: "listServices", value: "*" });
+    expect(response.originalRequest?.messageRequest).toEqual({
+      $case: "listServices",
+      value: "*",
+    });
     expect(response.validHost).toBe("h");
   }
 });
@@ -190,15 +215,26 @@ test("does not send an import twice on one stream, but always the file asked for
 test("finds extensions by number and lists the numbers of a type", async () => {
   const { ask } = await open();
   const containingType = "google.protobuf.MethodOptions";
-  const found = await ask({ $case: "fileContainingExtension", value: { containingType, extensionNumber: 50700 } });
+  const found = await ask({
+    $case: "fileContainingExtension",
+    value: { containingType, extensionNumber: 50700 },
+  });
   expect([...filesOf(found).keys()][0]).toBe("toy/v1/policy.proto");
-  const numbers = await ask({ $case: "allExtensionNumbersOfType", value: containingType });
+  const numbers = await ask({
+    $case: "allExtensionNumbersOfType",
+    value: containingType,
+  });
   expect(numbers.messageResponse).toEqual({
     $case: "allExtensionNumbersResponse",
     value: { baseTypeName: containingType, extensionNumber: [50601, 50700] },
   });
-  const none = await ask({ $case: "allExtensionNumbersOfType", value: "toy.v1.Toy" });
-  expect(none.messageResponse).toMatchObject({ value: { extensionNumber: [] } });
+  const none = await ask({
+    $case: "allExtensionNumbersOfType",
+    value: "toy.v1.Toy",
+  });
+  expect(none.messageResponse).toMatchObject({
+    value: { extensionNumber: [] },
+  });
 });
 
 test.each<Question>([
@@ -207,7 +243,10 @@ test.each<Question>([
   { $case: "fileContainingSymbol", value: "toy.v1.Nothing" },
   { $case: "fileContainingSymbol", value: "hidden.v1.HiddenService" },
   { $case: "fileContainingSymbol", value: "hidden.v1.Secret" },
-  { $case: "fileContainingExtension", value: { containingType: "toy.v1.Toy", extensionNumber: 1 } },
+  {
+    $case: "fileContainingExtension",
+    value: { containingType: "toy.v1.Toy", extensionNumber: 1 },
+  },
   { $case: "allExtensionNumbersOfType", value: "toy.v1.Nothing" },
   { $case: "allExtensionNumbersOfType", value: "toy.v1.Colour" },
 ])("answers NOT_FOUND to $case $value and stays open", async (question) => {
@@ -272,5 +311,7 @@ test("buf curl lists services and methods and encodes a call with no schema of i
   expect(methods.stdout.trim()).toBe("toy.v1.ToyService/GetToy");
   // No handler serves the method: that buf could encode the request shows that it resolved the schema.
   const call = run(buf, [...flags, "-d", '{"name":"top"}', `${address}/toy.v1.ToyService/GetToy`]);
-  await expect(call).rejects.toMatchObject({ stderr: expect.stringContaining("unimplemented") });
+  await expect(call).rejects.toMatchObject({
+    stderr: expect.stringContaining("unimplemented"),
+  });
 });
