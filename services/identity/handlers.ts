@@ -1,0 +1,114 @@
+import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract.ts";
+import type {
+  GetSigningKeysResponse,
+  ListSessionsRequest,
+  ListSessionsResponse,
+  RevokeSessionRequest,
+  RevokeSessionResponse,
+  SignOutRequest,
+  SignOutResponse,
+} from "#gen/shop/identity/v1/identity_service.ts";
+import type { Clock } from "#mesh/clock.ts";
+import type { Handlers } from "#mesh/contract/contract.ts";
+import { failures } from "#mesh/contract/errors.ts";
+import { TOKEN_ALGORITHM } from "#mesh/identity/key-ring.ts";
+import { type Database, once } from "#mesh/postgres/index.ts";
+import type { Call, User } from "#mesh/rpc/call.ts";
+import { decodePageToken, encodePageToken } from "#mesh/rpc/page-token.ts";
+import { listPublicKeys } from "./key-store.ts";
+import type { Passwords } from "./passwords.ts";
+import { refreshSession } from "./refresh-session.ts";
+import { grantRole, revokeRole } from "./roles.ts";
+import { sessionMessage } from "./sessions.ts";
+import { changePassword, createGuest, signIn, signUp } from "./sign-in.ts";
+import type { Signer } from "./signing-keys.ts";
+import * as store from "./store.ts";
+
+/** What the handlers work with. */
+export interface Deps {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly newId: (prefix: string) => string;
+  readonly passwords: Passwords;
+  readonly signer: Signer;
+}
+
+const fail = failures(IdentityService);
+
+const SESSIONS_PAGE_SIZE = 20;
+
+/** The handlers of `shop.identity.v1.IdentityService`. */
+export function identityHandlers(deps: Deps): Handlers<typeof IdentityService> {
+  return {
+    createGuest: createGuest(deps),
+    signUp: signUp(deps),
+    signIn: signIn(deps),
+    refreshSession: refreshSession(deps),
+    signOut: signOut(deps),
+    changePassword: changePassword(deps),
+    listSessions: listSessions(deps),
+    revokeSession: revokeSession(deps),
+    getSigningKeys: getSigningKeys(deps),
+    grantRole: grantRole(deps),
+    revokeRole: revokeRole(deps),
+  };
+}
+
+/** The end user of a call whose policy admits nobody without one. */
+export function userOf(call: Call): User {
+  if (call.user === undefined) throw new TypeError(`${call.method.path} was admitted without an end user`);
+  return call.user;
+}
+
+const signOut =
+  ({ db, clock }: Deps) =>
+  async (request: SignOutRequest, call: Call): Promise<SignOutResponse> => {
+    const { id: userId, sessionId } = userOf(call);
+    return once(db, call, request, clock, async (tx) => {
+      await store.revokeSession(tx, { id: sessionId, userId, now: clock.now() });
+      return {};
+    });
+  };
+
+const listSessions =
+  ({ db, clock }: Deps) =>
+  async ({ pageSize, pageToken }: ListSessionsRequest, call: Call): Promise<ListSessionsResponse> => {
+    const { id: userId, sessionId } = userOf(call);
+    const position = decodePageToken(userId, pageToken);
+    const beforeId = typeof position === "string" ? position : undefined;
+    const limit = pageSize === 0 ? SESSIONS_PAGE_SIZE : pageSize;
+    // One more than asked tells whether there is a page after.
+    const rows = await store.listSessions(db, { userId, beforeId, limit: limit + 1, now: clock.now() });
+    const page = rows.slice(0, limit);
+    const last = page.at(-1);
+    return {
+      sessions: page.map((row) => sessionMessage(row, sessionId)),
+      nextPageToken: rows.length > limit && last !== undefined ? encodePageToken(userId, last.id) : "",
+    };
+  };
+
+const revokeSession =
+  ({ db, clock }: Deps) =>
+  async (request: RevokeSessionRequest, call: Call): Promise<RevokeSessionResponse> => {
+    const { id: userId } = userOf(call);
+    return once(db, call, request, clock, async (tx) => {
+      const revoked = await store.revokeSession(tx, { id: request.sessionId, userId, now: clock.now() });
+      if (!revoked) throw fail("SESSION_NOT_FOUND", "You have no such session, or it has ended.");
+      return {};
+    });
+  };
+
+const getSigningKeys =
+  ({ db }: Deps) =>
+  async (): Promise<GetSigningKeysResponse> => {
+    const keys = await listPublicKeys(db);
+    return {
+      keys: keys.map(({ id, x, createTime }) => ({
+        keyId: id,
+        algorithm: TOKEN_ALGORITHM,
+        curve: "Ed25519",
+        x,
+        createTime,
+      })),
+    };
+  };

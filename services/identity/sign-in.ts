@@ -1,0 +1,126 @@
+import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract.ts";
+import type {
+  ChangePasswordRequest,
+  ChangePasswordResponse,
+  CreateGuestRequest,
+  CreateGuestResponse,
+  SignInRequest,
+  SignInResponse,
+  SignUpRequest,
+  SignUpResponse,
+} from "#gen/shop/identity/v1/identity_service.ts";
+import { failures, meshFailure } from "#mesh/contract/errors.ts";
+import { isUniqueViolation, once, type Transaction } from "#mesh/postgres/index.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+import { normalizeEmail } from "./domain.ts";
+import { type Deps, userOf } from "./handlers.ts";
+import { issueFirstTokens, openSession, sessionMessage } from "./sessions.ts";
+import * as store from "./store.ts";
+
+const fail = failures(IdentityService);
+
+/** What stands in for a password in what is remembered of a request: not even its digest is kept. */
+const NOT_KEPT = "";
+
+/** An answer as it is stored: who and which session, and no token. */
+type Opened = Pick<SignInResponse, "userId" | "session">;
+
+export const createGuest =
+  (deps: Deps) =>
+  async (request: CreateGuestRequest, call: Call): Promise<CreateGuestResponse> => {
+    const opened = await once(deps.db, call, request, deps.clock, async (tx): Promise<CreateGuestResponse> => {
+      const userId = deps.newId("usr");
+      await store.insertUser(tx, { id: userId, kind: "guest", now: deps.clock.now() });
+      return open(deps, tx, userId);
+    });
+    return withTokens(deps, opened);
+  };
+
+export const signUp =
+  (deps: Deps) =>
+  async (request: SignUpRequest, call: Call): Promise<SignUpResponse> => {
+    const email = normalizeEmail(request.email);
+    const passwordHash = await deps.passwords.hash(request.password);
+    let first = false;
+    const opened = await once(deps.db, call, remembered(request), deps.clock, async (tx): Promise<SignUpResponse> => {
+      first = true;
+      const userId = deps.newId("usr");
+      await insertCustomer(tx, { id: userId, kind: "customer", email, passwordHash, now: deps.clock.now() });
+      return open(deps, tx, userId);
+    });
+    // The tokens of a repeated call are for whoever knows the password, and nobody else.
+    if (!first && !(await isPasswordOf(deps, opened.userId, email, request.password))) {
+      throw meshFailure("REQUEST_ID_REUSED", "This request_id came before with another password; nothing was done.");
+    }
+    return withTokens(deps, opened);
+  };
+
+async function insertCustomer(tx: Transaction, user: Parameters<typeof store.insertUser>[1]): Promise<void> {
+  try {
+    await store.insertUser(tx, user);
+  } catch (error) {
+    if (!isUniqueViolation(error, "users_email_key")) throw error;
+    throw fail("EMAIL_TAKEN", "Somebody has signed up with this e-mail address.");
+  }
+}
+
+export const signIn =
+  (deps: Deps) =>
+  async (request: SignInRequest, call: Call): Promise<SignInResponse> => {
+    const user = await store.findUserByEmail(deps.db, normalizeEmail(request.email));
+    if (!(await deps.passwords.verify(user?.passwordHash, request.password)) || user === undefined) {
+      throw fail("CREDENTIALS_INVALID", "The e-mail address and the password do not go together.");
+    }
+    const opened = await once(
+      deps.db,
+      call,
+      remembered(request),
+      deps.clock,
+      (tx): Promise<SignInResponse> => open(deps, tx, user.id),
+    );
+    return withTokens(deps, opened);
+  };
+
+export const changePassword =
+  (deps: Deps) =>
+  async (request: ChangePasswordRequest, call: Call): Promise<ChangePasswordResponse> => {
+    const { db, clock, passwords } = deps;
+    const { id: userId, sessionId } = userOf(call);
+    const kept = { ...request, currentPassword: NOT_KEPT, newPassword: NOT_KEPT };
+    const newHash = await passwords.hash(request.newPassword);
+    return once(db, call, kept, clock, async (tx): Promise<ChangePasswordResponse> => {
+      // With the row locked, of two changes at once the later one finds that the password is another.
+      const user = await store.lockUser(tx, userId);
+      if (!(await passwords.verify(user?.passwordHash, request.currentPassword))) {
+        throw fail("CREDENTIALS_INVALID", "The current password is wrong.");
+      }
+      await store.updatePassword(tx, userId, newHash);
+      const revokedSessions = await store.revokeOtherSessions(tx, { keepId: sessionId, userId, now: clock.now() });
+      return { revokedSessions };
+    });
+  };
+
+/** A request without its password, for `once` to tell copies by. */
+function remembered<Request extends { readonly password: string }>(request: Request): Request {
+  return { ...request, password: NOT_KEPT };
+}
+
+async function open({ newId, clock }: Deps, tx: Transaction, userId: string): Promise<Opened & { tokens: undefined }> {
+  const session = await openSession(tx, { id: newId("ses"), userId, now: clock.now() });
+  return { userId, session: sessionMessage(session, session.id), tokens: undefined };
+}
+
+async function withTokens(deps: Deps, { userId, session }: Opened): Promise<SignInResponse> {
+  if (session === undefined) throw new TypeError("an opened session is missing from its answer");
+  return { userId, ...(await issueFirstTokens(deps, session.id, deps.clock.now())) };
+}
+
+async function isPasswordOf(
+  { db, passwords }: Deps,
+  userId: string,
+  email: string,
+  password: string,
+): Promise<boolean> {
+  const user = await store.findUserByEmail(db, email);
+  return (await passwords.verify(user?.passwordHash, password)) && user?.id === userId;
+}

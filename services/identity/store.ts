@@ -1,0 +1,229 @@
+import type { Queryable } from "#mesh/postgres/index.ts";
+import type { SessionState, TokenState, UserKind } from "./domain.ts";
+
+export interface UserRow {
+  readonly id: string;
+  readonly kind: UserKind;
+  readonly passwordHash: string | undefined;
+}
+
+export interface SessionRow {
+  readonly id: string;
+  readonly userId: string;
+  readonly createTime: Date;
+  readonly refreshTime: Date;
+  readonly expireTime: Date;
+}
+
+interface StoredUser {
+  readonly id: string;
+  readonly kind: UserKind;
+  readonly passwordHash: string | null;
+}
+
+const SESSION = `id, user_id as "userId", create_time as "createTime", refresh_time as "refreshTime",
+  expire_time as "expireTime"`;
+
+/** Adds a user. Violates `users_email_key` when the address is taken. */
+export async function insertUser(
+  tx: Queryable,
+  user: {
+    readonly id: string;
+    readonly kind: UserKind;
+    readonly email?: string;
+    readonly passwordHash?: string;
+    readonly now: Date;
+  },
+): Promise<void> {
+  await tx.query(`insert into users (id, kind, email, password_hash, create_time) values ($1, $2, $3, $4, $5)`, [
+    user.id,
+    user.kind,
+    user.email,
+    user.passwordHash,
+    user.now,
+  ]);
+}
+
+/** The customer of a normalized e-mail address. */
+export async function findUserByEmail(db: Queryable, email: string): Promise<UserRow | undefined> {
+  return userOf(
+    await db.query<StoredUser>(`select id, kind, password_hash as "passwordHash" from users where email = $1`, [email]),
+  );
+}
+
+/** The user of an id, locked until the transaction ends. */
+export async function lockUser(tx: Queryable, id: string): Promise<UserRow | undefined> {
+  return userOf(
+    await tx.query<StoredUser>(`select id, kind, password_hash as "passwordHash" from users where id = $1 for update`, [
+      id,
+    ]),
+  );
+}
+
+function userOf([row]: readonly StoredUser[]): UserRow | undefined {
+  return row === undefined ? undefined : { ...row, passwordHash: row.passwordHash ?? undefined };
+}
+
+/** Replaces a customer's password. */
+export async function updatePassword(tx: Queryable, userId: string, passwordHash: string): Promise<void> {
+  await tx.query(`update users set password_hash = $2 where id = $1`, [userId, passwordHash]);
+}
+
+/** Gives a user a role that it may have already. */
+export async function insertRole(tx: Queryable, userId: string, role: string): Promise<void> {
+  await tx.query(`insert into user_roles (user_id, role) values ($1, $2) on conflict do nothing`, [userId, role]);
+}
+
+/** Takes a role that a user may not have. */
+export async function deleteRole(tx: Queryable, userId: string, role: string): Promise<void> {
+  await tx.query(`delete from user_roles where user_id = $1 and role = $2`, [userId, role]);
+}
+
+/** A user's roles, in the order of the alphabet. */
+export async function listRoles(db: Queryable, userId: string): Promise<readonly string[]> {
+  const rows = await db.query<{ readonly role: string }>(
+    `select role from user_roles where user_id = $1 order by role`,
+    [userId],
+  );
+  return rows.map(({ role }) => role);
+}
+
+/** Opens a session. It has no tokens yet. */
+export async function insertSession(tx: Queryable, session: SessionRow): Promise<void> {
+  await tx.query(
+    `insert into sessions (id, user_id, create_time, refresh_time, expire_time) values ($1, $2, $3, $4, $5)`,
+    [session.id, session.userId, session.createTime, session.refreshTime, session.expireTime],
+  );
+}
+
+export interface LockedSession extends SessionRow, SessionState {
+  readonly userKind: UserKind;
+}
+
+interface StoredSession extends SessionRow {
+  readonly userKind: UserKind;
+  readonly generation: number;
+  readonly refreshRequestId: string | null;
+  readonly revokeTime: Date | null;
+}
+
+const LOCK_SESSION = `
+  select s.id, s.user_id as "userId", s.create_time as "createTime", s.refresh_time as "refreshTime",
+    s.expire_time as "expireTime", s.generation, s.refresh_request_id as "refreshRequestId",
+    s.revoke_time as "revokeTime", u.kind as "userKind"
+  from sessions s join users u on u.id = s.user_id
+  where s.id = $1 for update of s`;
+
+/** A session, locked until the transaction ends. */
+export async function lockSession(tx: Queryable, id: string): Promise<LockedSession | undefined> {
+  const [row] = await tx.query<StoredSession>(LOCK_SESSION, [id]);
+  if (row === undefined) return undefined;
+  const { refreshRequestId, revokeTime, ...rest } = row;
+  return { ...rest, refreshRequestId: refreshRequestId ?? undefined, revoked: revokeTime !== null };
+}
+
+export interface TokenRow extends TokenState {
+  readonly sessionId: string;
+}
+
+/** The refresh token of a digest. */
+export async function findToken(db: Queryable, sha256: Buffer): Promise<TokenRow | undefined> {
+  const [row] = await db.query<TokenRow>(
+    `select session_id as "sessionId", generation, superseded from refresh_tokens where sha256 = $1`,
+    [sha256],
+  );
+  return row;
+}
+
+/** Makes a refresh token the one of a session's generation; those made for it before no longer are. */
+export async function insertToken(
+  tx: Queryable,
+  token: { readonly sha256: Buffer; readonly sessionId: string; readonly generation: number },
+): Promise<void> {
+  await tx.query(
+    `with superseded as (
+       update refresh_tokens set superseded = true where session_id = $2 and generation = $3
+     )
+     insert into refresh_tokens (sha256, session_id, generation) values ($1, $2, $3)`,
+    [token.sha256, token.sessionId, token.generation],
+  );
+}
+
+/** Moves a session on to a generation. */
+export async function advanceSession(
+  tx: Queryable,
+  session: {
+    readonly id: string;
+    readonly generation: number;
+    readonly requestId: string;
+    readonly now: Date;
+    readonly expireTime: Date;
+  },
+): Promise<void> {
+  await tx.query(
+    `update sessions set generation = $2, refresh_request_id = $3, refresh_time = $4, expire_time = $5 where id = $1`,
+    [session.id, session.generation, session.requestId, session.now, session.expireTime],
+  );
+}
+
+/** Ends a user's session, if it is theirs and open. Returns whether it was. */
+export async function revokeSession(
+  tx: Queryable,
+  session: { readonly id: string; readonly userId: string; readonly now: Date },
+): Promise<boolean> {
+  const rows = await tx.query(
+    `update sessions set revoke_time = $3
+     where id = $1 and user_id = $2 and revoke_time is null and expire_time > $3 returning id`,
+    [session.id, session.userId, session.now],
+  );
+  return rows.length > 0;
+}
+
+/** Ends all open sessions of a user but one. Returns how many. */
+export async function revokeOtherSessions(
+  tx: Queryable,
+  session: { readonly keepId: string; readonly userId: string; readonly now: Date },
+): Promise<number> {
+  const rows = await tx.query(
+    `update sessions set revoke_time = $3
+     where user_id = $2 and id <> $1 and revoke_time is null and expire_time > $3 returning id`,
+    [session.keepId, session.userId, session.now],
+  );
+  return rows.length;
+}
+
+/** Ends the oldest open sessions of a user, so that at most `keep` are left. */
+export async function revokeOldestSessions(
+  tx: Queryable,
+  user: { readonly userId: string; readonly keep: number; readonly now: Date },
+): Promise<void> {
+  await tx.query(
+    `update sessions set revoke_time = $3 where id in (
+       select id from sessions where user_id = $1 and revoke_time is null and expire_time > $3
+       order by id desc offset $2)`,
+    [user.userId, user.keep, user.now],
+  );
+}
+
+/** A user's open sessions, the newest first, from the one before `beforeId` on. */
+export async function listSessions(
+  db: Queryable,
+  page: { readonly userId: string; readonly beforeId: string | undefined; readonly limit: number; readonly now: Date },
+): Promise<readonly SessionRow[]> {
+  return db.query<SessionRow>(
+    `select ${SESSION} from sessions
+     where user_id = $1 and revoke_time is null and expire_time > $4 and ($2::text is null or id < $2)
+     order by id desc limit $3`,
+    [page.userId, page.beforeId, page.limit, page.now],
+  );
+}
+
+/** Forgets sessions, with their tokens, that expired before `before`: at most `limit`. Returns how many. */
+export async function deleteExpiredSessions(db: Queryable, before: Date, limit: number): Promise<number> {
+  const rows = await db.query(
+    `delete from sessions where id in (select id from sessions where expire_time < $1 order by expire_time limit $2)
+     returning id`,
+    [before, limit],
+  );
+  return rows.length;
+}
