@@ -8,30 +8,19 @@ import type {
   SignOutRequest,
   SignOutResponse,
 } from "#gen/shop/identity/v1/identity_service.ts";
-import type { Clock } from "#mesh/clock.ts";
 import type { Handlers } from "#mesh/contract/contract.ts";
 import { failures } from "#mesh/contract/errors.ts";
 import { TOKEN_ALGORITHM } from "#mesh/identity/key-ring.ts";
-import { type Database, once } from "#mesh/postgres/index.ts";
-import type { Call, User } from "#mesh/rpc/call.ts";
+import { once } from "#mesh/postgres/index.ts";
+import type { Call } from "#mesh/rpc/call.ts";
 import { decodePageToken, encodePageToken } from "#mesh/rpc/page-token.ts";
+import { type Deps, userOf } from "./deps.ts";
 import { listPublicKeys } from "./key-store.ts";
-import type { Passwords } from "./passwords.ts";
 import { refreshSession } from "./refresh-session.ts";
 import { grantRole, revokeRole } from "./roles.ts";
 import { sessionMessage } from "./sessions.ts";
 import { changePassword, createGuest, signIn, signUp } from "./sign-in.ts";
-import type { Signer } from "./signing-keys.ts";
 import * as store from "./store.ts";
-
-/** What the handlers work with. */
-export interface Deps {
-  readonly db: Database;
-  readonly clock: Clock;
-  readonly newId: (prefix: string) => string;
-  readonly passwords: Passwords;
-  readonly signer: Signer;
-}
 
 const fail = failures(IdentityService);
 
@@ -52,12 +41,6 @@ export function identityHandlers(deps: Deps): Handlers<typeof IdentityService> {
     grantRole: grantRole(deps),
     revokeRole: revokeRole(deps),
   };
-}
-
-/** The end user of a call whose policy admits nobody without one. */
-export function userOf(call: Call): User {
-  if (call.user === undefined) throw new TypeError(`${call.method.path} was admitted without an end user`);
-  return call.user;
 }
 
 const signOut =

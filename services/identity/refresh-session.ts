@@ -3,8 +3,8 @@ import type { RefreshSessionRequest, RefreshSessionResponse } from "#gen/shop/id
 import { failures, meshFailure, type RpcError } from "#mesh/contract/errors.ts";
 import type { Transaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
+import type { Deps } from "./deps.ts";
 import { planRefresh, REFRESH_TOKEN_MS } from "./domain.ts";
-import type { Deps } from "./handlers.ts";
 import { digest, newRefreshToken, sessionMessage, tokensOf } from "./sessions.ts";
 import * as store from "./store.ts";
 

@@ -9,8 +9,8 @@ import { Role } from "#gen/shop/identity/v1/session.ts";
 import { failures } from "#mesh/contract/errors.ts";
 import { once, type Queryable, type Transaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
+import type { Deps } from "./deps.ts";
 import { normalizeEmail } from "./domain.ts";
-import type { Deps } from "./handlers.ts";
 import * as store from "./store.ts";
 
 const fail = failures(IdentityService);

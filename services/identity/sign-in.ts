@@ -12,8 +12,8 @@ import type {
 import { failures, meshFailure } from "#mesh/contract/errors.ts";
 import { isUniqueViolation, once, type Transaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
+import { type Deps, userOf } from "./deps.ts";
 import { normalizeEmail } from "./domain.ts";
-import { type Deps, userOf } from "./handlers.ts";
 import { issueFirstTokens, openSession, sessionMessage } from "./sessions.ts";
 import * as store from "./store.ts";
 

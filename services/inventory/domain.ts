@@ -1,70 +1,61 @@
 /** How much there is of a SKU. `reserved` of the units on hand are held for orders. */
 export interface StockLevel {
-	readonly sku: string;
-	readonly onHand: bigint;
-	readonly reserved: bigint;
+  readonly sku: string;
+  readonly onHand: bigint;
+  readonly reserved: bigint;
 }
 
 export interface HoldLine {
-	readonly sku: string;
-	readonly quantity: bigint;
+  readonly sku: string;
+  readonly quantity: bigint;
 }
 
 export interface Shortage {
-	readonly sku: string;
-	readonly available: bigint;
+  readonly sku: string;
+  readonly available: bigint;
 }
 
 export type ReservationState = "ACTIVE" | "COMMITTED" | "RELEASED" | "EXPIRED";
 
 export type HoldError =
-	| { readonly kind: "unknown_sku"; readonly sku: string }
-	| { readonly kind: "out_of_stock"; readonly shortages: readonly Shortage[] };
+  | { readonly kind: "unknown_sku"; readonly sku: string }
+  | { readonly kind: "out_of_stock"; readonly shortages: readonly Shortage[] };
 
 export type AdjustError = {
-	readonly kind: "stock_too_low";
-	readonly level: StockLevel;
+  readonly kind: "stock_too_low";
+  readonly level: StockLevel;
 };
 
 /** What to do with a reservation: change it to a state, nothing because it is there already, or refuse. */
 export type Settlement =
-	| { readonly kind: "settle"; readonly to: "COMMITTED" | "RELEASED" }
-	| { readonly kind: "unchanged" }
-	| {
-			readonly kind: "refuse";
-			readonly because: Exclude<ReservationState, "ACTIVE">;
-	  };
+  | { readonly kind: "settle"; readonly to: "COMMITTED" | "RELEASED" }
+  | { readonly kind: "unchanged" }
+  | {
+      readonly kind: "refuse";
+      readonly because: Exclude<ReservationState, "ACTIVE">;
+    };
 
 /** Units that can still be ordered. */
 export function available(level: StockLevel): bigint {
-	return level.onHand - level.reserved;
+  return level.onHand - level.reserved;
 }
 
 /** Whether every line can be held, or else every reason why not: the first unknown SKU, or all short lines. */
-export function checkHold(
-	lines: readonly HoldLine[],
-	levels: ReadonlyMap<string, StockLevel>,
-): HoldError | undefined {
-	const shortages: Shortage[] = [];
-	for (const { sku, quantity } of lines) {
-		const level = levels.get(sku);
-		if (level === undefined) return { kind: "unknown_sku", sku };
-		if (available(level) < quantity)
-			shortages.push({ sku, available: available(level) });
-	}
-	return shortages.length === 0
-		? undefined
-		: { kind: "out_of_stock", shortages };
+export function checkHold(lines: readonly HoldLine[], levels: ReadonlyMap<string, StockLevel>): HoldError | undefined {
+  const shortages: Shortage[] = [];
+  for (const { sku, quantity } of lines) {
+    const level = levels.get(sku);
+    if (level === undefined) return { kind: "unknown_sku", sku };
+    if (available(level) < quantity) shortages.push({ sku, available: available(level) });
+  }
+  return shortages.length === 0 ? undefined : { kind: "out_of_stock", shortages };
 }
 
 /** The level after `delta` units came (or, when negative, went). Held units cannot go. */
-export function adjust(
-	level: StockLevel,
-	delta: bigint,
-): StockLevel | AdjustError {
-	const onHand = level.onHand + delta;
-	if (onHand < level.reserved) return { kind: "stock_too_low", level };
-	return { ...level, onHand };
+export function adjust(level: StockLevel, delta: bigint): StockLevel | AdjustError {
+  const onHand = level.onHand + delta;
+  if (onHand < level.reserved) return { kind: "stock_too_low", level };
+  return { ...level, onHand };
 }
 
 /**
@@ -72,26 +63,26 @@ export function adjust(
  * buyer has paid by then, and the units are there.
  */
 export function planCommit(state: ReservationState): Settlement {
-	switch (state) {
-		case "ACTIVE":
-			return { kind: "settle", to: "COMMITTED" };
-		case "COMMITTED":
-			return { kind: "unchanged" };
-		case "RELEASED":
-		case "EXPIRED":
-			return { kind: "refuse", because: state };
-	}
+  switch (state) {
+    case "ACTIVE":
+      return { kind: "settle", to: "COMMITTED" };
+    case "COMMITTED":
+      return { kind: "unchanged" };
+    case "RELEASED":
+    case "EXPIRED":
+      return { kind: "refuse", because: state };
+  }
 }
 
 /** Whether a reservation may be given back. One that is given back already is as wished. */
 export function planRelease(state: ReservationState): Settlement {
-	switch (state) {
-		case "ACTIVE":
-			return { kind: "settle", to: "RELEASED" };
-		case "RELEASED":
-		case "EXPIRED":
-			return { kind: "unchanged" };
-		case "COMMITTED":
-			return { kind: "refuse", because: state };
-	}
+  switch (state) {
+    case "ACTIVE":
+      return { kind: "settle", to: "RELEASED" };
+    case "RELEASED":
+    case "EXPIRED":
+      return { kind: "unchanged" };
+    case "COMMITTED":
+      return { kind: "refuse", because: state };
+  }
 }

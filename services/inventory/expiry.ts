@@ -10,61 +10,53 @@ export const EXPIRY_BATCH = 100;
 export const EXPIRY_INTERVAL_MS = 1_000;
 
 export interface ExpiryDeps {
-	readonly db: Database;
-	readonly clock: Clock;
-	readonly newId: (prefix: string) => string;
-	readonly watch: { changed(skus: readonly string[]): void };
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly newId: (prefix: string) => string;
+  readonly watch: { changed(skus: readonly string[]): void };
 }
 
 /**
  * Gives back what reservations hold whose time is up, at most `EXPIRY_BATCH` of them; those that hold one of `skus`
  * alone, where given. Each in a transaction of its own, so that locks are few and short. Returns how many there were.
  */
-export async function expireDue(
-	deps: ExpiryDeps,
-	skus?: readonly string[],
-): Promise<number> {
-	const ids = await store.listExpired(deps.db, {
-		now: deps.clock.now(),
-		limit: EXPIRY_BATCH,
-		skus,
-	});
-	for (const id of ids) await expireOne(deps, id);
-	return ids.length;
+export async function expireDue(deps: ExpiryDeps, skus?: readonly string[]): Promise<number> {
+  const ids = await store.listExpired(deps.db, {
+    now: deps.clock.now(),
+    limit: EXPIRY_BATCH,
+    skus,
+  });
+  for (const id of ids) await expireOne(deps, id);
+  return ids.length;
 }
 
-async function expireOne(
-	{ db, clock, newId, watch }: ExpiryDeps,
-	id: string,
-): Promise<void> {
-	const skus = await db.transaction(async (tx) => {
-		const reservation = await store.lockReservation(tx, id);
-		// Somebody settled it since it was listed.
-		if (reservation?.state !== "ACTIVE") return [];
-		const movementIds = reservation.lines.map(() => newId("mov"));
-		await store.settleReservation(tx, {
-			reservation,
-			to: "EXPIRED",
-			movementIds,
-			now: clock.now(),
-		});
-		return reservation.lines.map((line) => line.sku);
-	});
-	watch.changed(skus);
+async function expireOne({ db, clock, newId, watch }: ExpiryDeps, id: string): Promise<void> {
+  const skus = await db.transaction(async (tx) => {
+    const reservation = await store.lockReservation(tx, id);
+    // Somebody settled it since it was listed.
+    if (reservation?.state !== "ACTIVE") return [];
+    const movementIds = reservation.lines.map(() => newId("mov"));
+    await store.settleReservation(tx, {
+      reservation,
+      to: "EXPIRED",
+      movementIds,
+      now: clock.now(),
+    });
+    return reservation.lines.map((line) => line.sku);
+  });
+  watch.changed(skus);
 }
 
 /** Gives expired reservations back, round after round, until it is closed. */
-export function startExpiry(
-	deps: ExpiryDeps & { readonly log: Logger },
-): Background {
-	return repeat(
-		{
-			name: "giving back expired reservations",
-			everyMs: EXPIRY_INTERVAL_MS,
-			log: deps.log,
-		},
-		async (signal) => {
-			while (!signal.aborted && (await expireDue(deps)) === EXPIRY_BATCH);
-		},
-	);
+export function startExpiry(deps: ExpiryDeps & { readonly log: Logger }): Background {
+  return repeat(
+    {
+      name: "giving back expired reservations",
+      everyMs: EXPIRY_INTERVAL_MS,
+      log: deps.log,
+    },
+    async (signal) => {
+      while (!signal.aborted && (await expireDue(deps)) === EXPIRY_BATCH);
+    },
+  );
 }

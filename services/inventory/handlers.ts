@@ -1,183 +1,131 @@
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
 import type {
-	AdjustStockRequest,
-	AdjustStockResponse,
-	BatchGetStockRequest,
-	BatchGetStockResponse,
-	GetReservationRequest,
-	GetReservationResponse,
-	GetStockRequest,
-	GetStockResponse,
-	ListMovementsRequest,
-	ListMovementsResponse,
-	WatchStockRequest,
-	WatchStockResponse,
+  AdjustStockRequest,
+  AdjustStockResponse,
+  BatchGetStockRequest,
+  BatchGetStockResponse,
+  GetReservationRequest,
+  GetReservationResponse,
+  GetStockRequest,
+  GetStockResponse,
+  ListMovementsRequest,
+  ListMovementsResponse,
+  WatchStockRequest,
+  WatchStockResponse,
 } from "#gen/shop/inventory/v1/inventory_service.ts";
-import type { Clock } from "#mesh/clock.ts";
 import type { Handlers } from "#mesh/contract/contract.ts";
 import { failures } from "#mesh/contract/errors.ts";
-import { type Database, once } from "#mesh/postgres/index.ts";
+import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodePageToken, encodePageToken } from "#mesh/rpc/page-token.ts";
+import type { Deps } from "./deps.ts";
 import { adjust } from "./domain.ts";
-import {
-	movementMessage,
-	reservationMessage,
-	stockMessage,
-} from "./messages.ts";
-import {
-	commitReservation,
-	createReservation,
-	releaseReservation,
-} from "./reservations.ts";
-import type { StockWatch } from "./stock-watch.ts";
+import { movementMessage, reservationMessage, stockMessage } from "./messages.ts";
+import { commitReservation, createReservation, releaseReservation } from "./reservations.ts";
 import * as store from "./store.ts";
-
-/** What the handlers work with. */
-export interface Deps {
-	readonly db: Database;
-	readonly clock: Clock;
-	readonly newId: (prefix: string) => string;
-	readonly watch: StockWatch;
-}
 
 const fail = failures(InventoryService);
 
 const MOVEMENTS_PAGE_SIZE = 50;
 
 /** The handlers of `shop.inventory.v1.InventoryService`. */
-export function inventoryHandlers(
-	deps: Deps,
-): Handlers<typeof InventoryService> {
-	return {
-		getStock: getStock(deps),
-		batchGetStock: batchGetStock(deps),
-		adjustStock: adjustStock(deps),
-		createReservation: createReservation(deps),
-		getReservation: getReservation(deps),
-		commitReservation: commitReservation(deps),
-		releaseReservation: releaseReservation(deps),
-		listMovements: listMovements(deps),
-		watchStock: watchStock(deps),
-	};
+export function inventoryHandlers(deps: Deps): Handlers<typeof InventoryService> {
+  return {
+    getStock: getStock(deps),
+    batchGetStock: batchGetStock(deps),
+    adjustStock: adjustStock(deps),
+    createReservation: createReservation(deps),
+    getReservation: getReservation(deps),
+    commitReservation: commitReservation(deps),
+    releaseReservation: releaseReservation(deps),
+    listMovements: listMovements(deps),
+    watchStock: watchStock(deps),
+  };
 }
 
 const getStock =
-	({ db }: Deps) =>
-	async ({ sku }: GetStockRequest): Promise<GetStockResponse> => {
-		const [row] = await store.getStock(db, [sku]);
-		if (row === undefined)
-			throw fail("UNKNOWN_SKU", `No stock is kept of ${sku}.`, { sku });
-		return { stock: stockMessage(row) };
-	};
+  ({ db }: Deps) =>
+  async ({ sku }: GetStockRequest): Promise<GetStockResponse> => {
+    const [row] = await store.getStock(db, [sku]);
+    if (row === undefined) throw fail("UNKNOWN_SKU", `No stock is kept of ${sku}.`, { sku });
+    return { stock: stockMessage(row) };
+  };
 
 const batchGetStock =
-	({ db }: Deps) =>
-	async ({ skus }: BatchGetStockRequest): Promise<BatchGetStockResponse> => {
-		const rows = new Map(
-			(await store.getStock(db, skus)).map((row) => [row.sku, row]),
-		);
-		return {
-			stocks: skus.flatMap((sku) => {
-				const row = rows.get(sku);
-				return row === undefined ? [] : [stockMessage(row)];
-			}),
-			unknownSkus: skus.filter((sku) => !rows.has(sku)),
-		};
-	};
+  ({ db }: Deps) =>
+  async ({ skus }: BatchGetStockRequest): Promise<BatchGetStockResponse> => {
+    const rows = new Map((await store.getStock(db, skus)).map((row) => [row.sku, row]));
+    return {
+      stocks: skus.flatMap((sku) => {
+        const row = rows.get(sku);
+        return row === undefined ? [] : [stockMessage(row)];
+      }),
+      unknownSkus: skus.filter((sku) => !rows.has(sku)),
+    };
+  };
 
 const adjustStock =
-	({ db, clock, newId, watch }: Deps) =>
-	async (
-		request: AdjustStockRequest,
-		call: Call,
-	): Promise<AdjustStockResponse> => {
-		const { sku, delta, note } = request;
-		const response = await once(
-			db,
-			call,
-			request,
-			clock,
-			async (tx): Promise<AdjustStockResponse> => {
-				const now = clock.now();
-				await store.ensureStock(tx, sku, now);
-				const level = (await store.lockStock(tx, [sku])).get(sku);
-				if (level === undefined)
-					throw new Error(
-						`The stock of ${sku} is gone though nothing ever deletes one.`,
-					);
-				const adjusted = adjust(level, delta);
-				if ("kind" in adjusted) {
-					const { onHand, reserved } = adjusted.level;
-					throw fail(
-						"STOCK_TOO_LOW",
-						`There are ${onHand} of ${sku}, of which ${reserved} are held.`,
-						{
-							on_hand: String(onHand),
-							reserved: String(reserved),
-						},
-					);
-				}
-				await store.adjustStock(tx, {
-					sku,
-					delta,
-					note,
-					movementId: newId("mov"),
-					now,
-				});
-				return {
-					stock: stockMessage({ ...level, ...adjusted, updateTime: now }),
-				};
-			},
-		);
-		watch.changed([sku]);
-		return response;
-	};
+  ({ db, clock, newId, watch }: Deps) =>
+  async (request: AdjustStockRequest, call: Call): Promise<AdjustStockResponse> => {
+    const { sku, delta, note } = request;
+    const response = await once(db, call, request, clock, async (tx): Promise<AdjustStockResponse> => {
+      const now = clock.now();
+      await store.ensureStock(tx, sku, now);
+      const level = (await store.lockStock(tx, [sku])).get(sku);
+      if (level === undefined) throw new Error(`The stock of ${sku} is gone though nothing ever deletes one.`);
+      const adjusted = adjust(level, delta);
+      if ("kind" in adjusted) {
+        const { onHand, reserved } = adjusted.level;
+        throw fail("STOCK_TOO_LOW", `There are ${onHand} of ${sku}, of which ${reserved} are held.`, {
+          on_hand: String(onHand),
+          reserved: String(reserved),
+        });
+      }
+      await store.adjustStock(tx, {
+        sku,
+        delta,
+        note,
+        movementId: newId("mov"),
+        now,
+      });
+      return {
+        stock: stockMessage({ ...level, ...adjusted, updateTime: now }),
+      };
+    });
+    watch.changed([sku]);
+    return response;
+  };
 
 const getReservation =
-	({ db }: Deps) =>
-	async ({
-		reservationId,
-	}: GetReservationRequest): Promise<GetReservationResponse> => {
-		const row = await store.getReservation(db, reservationId);
-		if (row === undefined)
-			throw fail("RESERVATION_NOT_FOUND", "There is no such reservation.");
-		return { reservation: reservationMessage(row) };
-	};
+  ({ db }: Deps) =>
+  async ({ reservationId }: GetReservationRequest): Promise<GetReservationResponse> => {
+    const row = await store.getReservation(db, reservationId);
+    if (row === undefined) throw fail("RESERVATION_NOT_FOUND", "There is no such reservation.");
+    return { reservation: reservationMessage(row) };
+  };
 
 const listMovements =
-	({ db }: Deps) =>
-	async ({
-		sku,
-		pageSize,
-		pageToken,
-	}: ListMovementsRequest): Promise<ListMovementsResponse> => {
-		const filter = { sku };
-		const position = decodePageToken(filter, pageToken);
-		const beforeId = typeof position === "string" ? position : undefined;
-		const limit = pageSize === 0 ? MOVEMENTS_PAGE_SIZE : pageSize;
-		// One more than asked tells whether there is a page after.
-		const rows = await store.listMovements(db, {
-			sku,
-			beforeId,
-			limit: limit + 1,
-		});
-		const page = rows.slice(0, limit);
-		const last = page.at(-1);
-		return {
-			movements: page.map(movementMessage),
-			nextPageToken:
-				rows.length > limit && last !== undefined
-					? encodePageToken(filter, last.id)
-					: "",
-		};
-	};
+  ({ db }: Deps) =>
+  async ({ sku, pageSize, pageToken }: ListMovementsRequest): Promise<ListMovementsResponse> => {
+    const filter = { sku };
+    const position = decodePageToken(filter, pageToken);
+    const beforeId = typeof position === "string" ? position : undefined;
+    const limit = pageSize === 0 ? MOVEMENTS_PAGE_SIZE : pageSize;
+    // One more than asked tells whether there is a page after.
+    const rows = await store.listMovements(db, {
+      sku,
+      beforeId,
+      limit: limit + 1,
+    });
+    const page = rows.slice(0, limit);
+    const last = page.at(-1);
+    return {
+      movements: page.map(movementMessage),
+      nextPageToken: rows.length > limit && last !== undefined ? encodePageToken(filter, last.id) : "",
+    };
+  };
 
 const watchStock = ({ watch }: Deps) =>
-	async function* (
-		{ skus }: WatchStockRequest,
-		call: Call,
-	): AsyncGenerator<WatchStockResponse> {
-		for await (const row of watch.follow(skus, call.signal))
-			yield { stock: stockMessage(row) };
-	};
+  async function* ({ skus }: WatchStockRequest, call: Call): AsyncGenerator<WatchStockResponse> {
+    for await (const row of watch.follow(skus, call.signal)) yield { stock: stockMessage(row) };
+  };

@@ -12,28 +12,26 @@ import { startStockWatch } from "./stock-watch.ts";
 const mesh = createMesh("inventory", readMeshConfig());
 const { log, clock } = mesh;
 const db = openDatabase({
-	url: mesh.config.databaseUrl,
-	log,
-	applicationName: "inventory",
+  url: mesh.config.databaseUrl,
+  log,
+  applicationName: "inventory",
 });
 await migrate(db, new URL("./migrations/", import.meta.url));
 
 const watch = startStockWatch({
-	db,
-	log,
-	tooMany: () =>
-		meshFailure("OVERLOADED", "Too many streams watch the stock here.", {
-			retryDelayMs: 5_000,
-		}),
+  db,
+  log,
+  tooMany: () =>
+    meshFailure("OVERLOADED", "Too many streams watch the stock here.", {
+      retryDelayMs: 5_000,
+    }),
 });
 const expiry = startExpiry({ db, clock, newId, watch, log });
 
 await mesh.serve({
-	services: [
-		implement(InventoryService, inventoryHandlers({ db, clock, newId, watch })),
-	],
-	close: async () => {
-		await Promise.all([expiry.close(), watch.close()]);
-		await db.close();
-	},
+  services: [implement(InventoryService, inventoryHandlers({ db, clock, newId, watch }))],
+  close: async () => {
+    await Promise.all([expiry.close(), watch.close()]);
+    await db.close();
+  },
 });

@@ -9,130 +9,117 @@ export const MAX_WATCHERS = 5_000;
 
 /** Tells watchers of changed stock. One reader of the database serves all of them, and none when there are none. */
 export interface StockWatch {
-	/** Says that this process changed the stock of these SKUs. */
-	changed(skus: readonly string[]): void;
-	/** The stock of each SKU now and after every change, until `signal` aborts. Changes in between may be skipped. */
-	follow(
-		skus: readonly string[],
-		signal: AbortSignal,
-	): AsyncGenerator<store.StockRow>;
-	/** Ends all streams. */
-	close(): Promise<void>;
+  /** Says that this process changed the stock of these SKUs. */
+  changed(skus: readonly string[]): void;
+  /** The stock of each SKU now and after every change, until `signal` aborts. Changes in between may be skipped. */
+  follow(skus: readonly string[], signal: AbortSignal): AsyncGenerator<store.StockRow>;
+  /** Ends all streams. */
+  close(): Promise<void>;
 }
 
 /** One stream: the newest row of each SKU that it has not sent yet. Holds at most two rows a SKU. */
 interface Watcher {
-	readonly pending: Map<string, store.StockRow>;
-	readonly sent: Map<string, store.StockRow>;
-	wake: () => void;
+  readonly pending: Map<string, store.StockRow>;
+  readonly sent: Map<string, store.StockRow>;
+  wake: () => void;
 }
 
 /** Starts the watch; it reads nothing until somebody follows. */
 export function startStockWatch(deps: {
-	readonly db: Database;
-	readonly log: Logger;
-	readonly tooMany: () => Error;
+  readonly db: Database;
+  readonly log: Logger;
+  readonly tooMany: () => Error;
 }): StockWatch {
-	const watchers = new Set<Watcher>();
-	const bySku = new Map<string, Set<Watcher>>();
-	let closed = false;
-	let timer: NodeJS.Timeout | undefined;
-	let reading: Promise<void> | undefined;
-	let again = false;
+  const watchers = new Set<Watcher>();
+  const bySku = new Map<string, Set<Watcher>>();
+  let closed = false;
+  let timer: NodeJS.Timeout | undefined;
+  let reading: Promise<void> | undefined;
+  let again = false;
 
-	const read = async (): Promise<void> => {
-		do {
-			again = false;
-			try {
-				for (const row of await store.getStock(deps.db, [...bySku.keys()])) {
-					for (const watcher of bySku.get(row.sku) ?? []) offer(watcher, row);
-				}
-			} catch (error) {
-				deps.log.warn(
-					{ err: error },
-					"the stock could not be read for its watchers; trying again",
-				);
-			}
-		} while (again && bySku.size > 0);
-		reading = undefined;
-		if (bySku.size > 0) timer = setTimeout(readNow, WATCH_INTERVAL_MS);
-	};
-	const readNow = (): void => {
-		clearTimeout(timer);
-		if (reading === undefined) reading = read();
-		else again = true;
-	};
+  const read = async (): Promise<void> => {
+    do {
+      again = false;
+      try {
+        for (const row of await store.getStock(deps.db, [...bySku.keys()])) {
+          for (const watcher of bySku.get(row.sku) ?? []) offer(watcher, row);
+        }
+      } catch (error) {
+        deps.log.warn({ err: error }, "the stock could not be read for its watchers; trying again");
+      }
+    } while (again && bySku.size > 0);
+    reading = undefined;
+    if (bySku.size > 0) timer = setTimeout(readNow, WATCH_INTERVAL_MS);
+  };
+  const readNow = (): void => {
+    clearTimeout(timer);
+    if (reading === undefined) reading = read();
+    else again = true;
+  };
 
-	const follow = async function* (
-		skus: readonly string[],
-		signal: AbortSignal,
-	): AsyncGenerator<store.StockRow> {
-		if (watchers.size >= MAX_WATCHERS) throw deps.tooMany();
-		const watcher: Watcher = {
-			pending: new Map(),
-			sent: new Map(),
-			wake: () => {},
-		};
-		const wake = (): void => watcher.wake();
-		signal.addEventListener("abort", wake);
-		watchers.add(watcher);
-		for (const sku of skus) setOf(bySku, sku).add(watcher);
-		readNow();
-		try {
-			while (!signal.aborted && !closed) {
-				const next = watcher.pending.values().next();
-				if (next.done) {
-					await new Promise<void>((resolve) => {
-						watcher.wake = resolve;
-					});
-					continue;
-				}
-				watcher.pending.delete(next.value.sku);
-				watcher.sent.set(next.value.sku, next.value);
-				yield next.value;
-			}
-		} finally {
-			signal.removeEventListener("abort", wake);
-			watchers.delete(watcher);
-			for (const sku of skus) leave(bySku, sku, watcher);
-		}
-	};
+  const follow = async function* (skus: readonly string[], signal: AbortSignal): AsyncGenerator<store.StockRow> {
+    if (watchers.size >= MAX_WATCHERS) throw deps.tooMany();
+    const watcher: Watcher = {
+      pending: new Map(),
+      sent: new Map(),
+      wake: () => {},
+    };
+    const wake = (): void => watcher.wake();
+    signal.addEventListener("abort", wake);
+    watchers.add(watcher);
+    for (const sku of skus) setOf(bySku, sku).add(watcher);
+    readNow();
+    try {
+      while (!signal.aborted && !closed) {
+        const next = watcher.pending.values().next();
+        if (next.done) {
+          await new Promise<void>((resolve) => {
+            watcher.wake = resolve;
+          });
+          continue;
+        }
+        watcher.pending.delete(next.value.sku);
+        watcher.sent.set(next.value.sku, next.value);
+        yield next.value;
+      }
+    } finally {
+      signal.removeEventListener("abort", wake);
+      watchers.delete(watcher);
+      for (const sku of skus) leave(bySku, sku, watcher);
+    }
+  };
 
-	return {
-		changed: (skus) => {
-			if (skus.some((sku) => bySku.has(sku))) readNow();
-		},
-		follow,
-		close: async () => {
-			closed = true;
-			for (const watcher of watchers) watcher.wake();
-			bySku.clear();
-			await reading;
-			clearTimeout(timer);
-		},
-	};
+  return {
+    changed: (skus) => {
+      if (skus.some((sku) => bySku.has(sku))) readNow();
+    },
+    follow,
+    close: async () => {
+      closed = true;
+      for (const watcher of watchers) watcher.wake();
+      bySku.clear();
+      await reading;
+      clearTimeout(timer);
+    },
+  };
 }
 
 function setOf(bySku: Map<string, Set<Watcher>>, sku: string): Set<Watcher> {
-	const found = bySku.get(sku) ?? new Set<Watcher>();
-	bySku.set(sku, found);
-	return found;
+  const found = bySku.get(sku) ?? new Set<Watcher>();
+  bySku.set(sku, found);
+  return found;
 }
 
-function leave(
-	bySku: Map<string, Set<Watcher>>,
-	sku: string,
-	watcher: Watcher,
-): void {
-	const rest = bySku.get(sku);
-	rest?.delete(watcher);
-	if (rest?.size === 0) bySku.delete(sku);
+function leave(bySku: Map<string, Set<Watcher>>, sku: string, watcher: Watcher): void {
+  const rest = bySku.get(sku);
+  rest?.delete(watcher);
+  if (rest?.size === 0) bySku.delete(sku);
 }
 
 /** Keeps the row for the watcher unless it is what the watcher knows already. */
 function offer(watcher: Watcher, row: store.StockRow): void {
-	const known = watcher.pending.get(row.sku) ?? watcher.sent.get(row.sku);
-	if (known?.onHand === row.onHand && known.reserved === row.reserved) return;
-	watcher.pending.set(row.sku, row);
-	watcher.wake();
+  const known = watcher.pending.get(row.sku) ?? watcher.sent.get(row.sku);
+  if (known?.onHand === row.onHand && known.reserved === row.reserved) return;
+  watcher.pending.set(row.sku, row);
+  watcher.wake();
 }
