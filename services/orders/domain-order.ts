@@ -1,0 +1,89 @@
+import type { Money, PricedLine } from "./domain-money.ts";
+import type { OrderState, Saga } from "./domain-saga.ts";
+
+/** An order as it is kept: what was bought, and where its saga stands. */
+export interface Order extends Saga {
+  /** `ord_…` */
+  readonly id: string;
+  readonly customerId: string;
+  readonly cartId: string;
+  readonly lines: readonly OrderLine[];
+  readonly currencyCode: string;
+  readonly subtotal: bigint;
+  readonly total: bigint;
+  readonly email: string;
+  readonly address: Address;
+  readonly shippingOption: ShippingOption;
+  /** In order, by `seq` from 1 on; the last has the seq `version`. */
+  readonly history: readonly HistoryEntry[];
+  readonly createTime: Date;
+  readonly updateTime: Date;
+  /** Rises by one with every entry of the history. */
+  readonly version: number;
+  /** Rises with every claim: who writes with an old one is late. */
+  readonly fence: bigint;
+  /** How often the present step was tried and failed. */
+  readonly attempts: number;
+}
+
+export interface OrderLine extends PricedLine {
+  readonly returnedQuantity: bigint;
+}
+
+export interface Address {
+  readonly recipient: string;
+  readonly lines: readonly string[];
+  readonly city: string;
+  readonly postalCode: string;
+  readonly region: string;
+  readonly countryCode: string;
+  readonly phone: string;
+}
+
+/** A way to send the goods. */
+export interface ShippingOption {
+  readonly id: string;
+  readonly title: string;
+  readonly price: Money;
+  readonly minDays: number;
+  readonly maxDays: number;
+}
+
+export interface HistoryEntry {
+  readonly seq: number;
+  readonly time: Date;
+  readonly state: OrderState;
+  /** A user's id, or the name of a service. */
+  readonly actor: string;
+  readonly note: string;
+}
+
+/** An order that does not move on, and what is known of why. */
+export interface StuckOrder {
+  readonly order: Order;
+  readonly lastError: string;
+  readonly stuckTime: Date;
+  readonly backoffMs: number;
+}
+
+/** Whether it is known what becomes of a placed order; until then PlaceOrder waits. */
+export function isDecided(order: Order): boolean {
+  return order.state !== "PENDING";
+}
+
+/**
+ * The order as it was just after each entry of its history that came after `version`, oldest first, so that somebody
+ * who watches misses no state. What is not part of the history is as it is now.
+ */
+export function changesSince(order: Order, version: number): readonly Order[] {
+  return order.history
+    .filter(({ seq }) => seq > version)
+    .map(({ seq, state, time }) => ({
+      ...order,
+      state,
+      version: seq,
+      updateTime: time,
+      rejection: state === order.state ? order.rejection : undefined,
+      history: order.history.filter((entry) => entry.seq <= seq),
+    }));
+}

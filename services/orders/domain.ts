@@ -1,0 +1,52 @@
+import { fail, ok, type Result } from "#mesh/result.ts";
+import { moves } from "./domain-moves.ts";
+import { type Command, type OrderState, type Saga, type SagaEvent, type Step, stepsOf } from "./domain-saga.ts";
+
+/** One move of the saga. */
+export interface Transition {
+  readonly saga: Saga;
+  readonly commands: readonly Command[];
+  /** For the history, in a few words. */
+  readonly note: string;
+  /** Whether calls that are under way must have ended before the commands are given. */
+  readonly afterQuiet: boolean;
+}
+
+/** An event that cannot happen where the saga stands. Nothing may be made of it. */
+export interface IllegalEvent {
+  readonly kind: "illegal_event";
+  readonly state: OrderState;
+  readonly step: Step;
+  readonly event: SagaEvent["kind"];
+}
+
+/** The saga: where an order goes from here when this happens. */
+export function transition(saga: Saga, event: SagaEvent): Result<Transition, IllegalEvent> {
+  const move = stepsOf[saga.state].includes(saga.step) ? moves[saga.step](saga, event) : undefined;
+  if (move === undefined) {
+    return fail({ kind: "illegal_event", state: saga.state, step: saga.step, event: event.kind });
+  }
+  const { note, afterQuiet = false, ...changes } = move;
+  const next: Saga = { ...saga, ...changes };
+  return ok({ saga: next, commands: commandsOf(next), note, afterQuiet });
+}
+
+/** What is to be done where the saga stands: after a transition, or when an order is taken up again. */
+export function commandsOf(saga: Saga): readonly Command[] {
+  return saga.step === "done" ? [] : [{ kind: saga.step, key: keys[saga.step](saga) }];
+}
+
+const keys: Readonly<Record<Command["kind"], (saga: Saga) => string>> = {
+  reserve_stock: () => "reserve",
+  reserve_again: ({ holds }) => `reserve:${holds}`,
+  authorize_payment: () => "authorize",
+  // Looks up and, if it must, voids: under the key of the void.
+  settle_payment: () => "void",
+  void_payment: () => "void",
+  capture_payment: () => "capture",
+  refund_payment: () => "refund",
+  // Which hold is committed or released belongs to the effect: a second one is another effect.
+  commit_stock: ({ holds }) => `commit:${holds}`,
+  release_stock: ({ holds }) => `release:${holds}`,
+  clear_cart: () => "clear",
+};
