@@ -102,9 +102,8 @@ function isMissing(error: unknown): boolean {
 
 function printedBy(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
-  const printed = [
-    "stdout" in cause ? String(cause.stdout) : "",
-    "stderr" in cause ? String(cause.stderr) : "",
-  ].map((text) => text.trim());
+  const printed = ["stdout" in cause ? String(cause.stdout) : "", "stderr" in cause ? String(cause.stderr) : ""].map(
+    (text) => text.trim(),
+  );
   return printed.filter((text) => text !== "").join("\n") || cause.message;
 }

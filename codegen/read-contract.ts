@@ -68,7 +68,8 @@ function readMethod(
   problems: Problems,
 ): MethodContract | undefined {
   const report = (what: string): void => problems.add(method.parent, method, what);
-  if (!METHOD_NAME.test(method.name)) report("is not named in Pascal case without adjacent capitals, as in GetApiValue");
+  if (!METHOD_NAME.test(method.name))
+    report("is not named in Pascal case without adjacent capitals, as in GetApiValue");
   const idempotency = idempotencyOf(method);
   if (idempotency === undefined) report("does not set idempotency_level");
   const policy = readPolicy(method, options);

@@ -31,7 +31,9 @@ export function printContractList(out: GeneratedFile, services: readonly DescSer
 
 /** Prints `export const meshReasons = {…} as const`. */
 export function printReasons(out: GeneratedFile, reasons: PackageReasons): void {
-  out.print("/** Why the mesh itself fails a call, with the status code of each reason. Any method can return these. */");
+  out.print(
+    "/** Why the mesh itself fails a call, with the status code of each reason. Any method can return these. */",
+  );
   out.print(out.export("const", "meshReasons"), " = {");
   for (const [reason, code] of reasons) out.print("  ", reason, ": ", out.string(code), ",");
   out.print("} as const;");
