@@ -51,11 +51,16 @@ export async function openCluster(
 ): Promise<string> {
   const { dataDir, clusterDir, passwordFile } = folder;
   if (await exists(clusterDir)) {
-    return (await readFile(passwordFile, "utf8").catch((error: unknown) => {
-      throw new Error(`The password of the database is missing from ${passwordFile}: put it back, or remove ${dataDir}`, {
-        cause: error,
-      });
-    })).trim();
+    return (
+      await readFile(passwordFile, "utf8").catch((error: unknown) => {
+        throw new Error(
+          `The password of the database is missing from ${passwordFile}: put it back, or remove ${dataDir}`,
+          {
+            cause: error,
+          },
+        );
+      })
+    ).trim();
   }
   const password = randomBytes(32).toString("base64url");
   try {

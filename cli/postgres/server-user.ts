@@ -33,7 +33,14 @@ async function lookUp(name: string): Promise<ServerUser | undefined> {
 }
 
 async function create(name: string): Promise<ServerUser> {
-  const made = await run("useradd", ["--system", "--user-group", "--no-create-home", "--shell", "/bin/false", name]).then(
+  const made = await run("useradd", [
+    "--system",
+    "--user-group",
+    "--no-create-home",
+    "--shell",
+    "/bin/false",
+    name,
+  ]).then(
     () => undefined,
     (error: unknown) => error,
   );

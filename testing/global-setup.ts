@@ -1,0 +1,56 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestProject } from "vitest/node";
+import { configuredPostgresUrl } from "../cli/postgres/configured.ts";
+import { startEmbeddedPostgres } from "../cli/postgres/embedded.ts";
+import { isAlive } from "../cli/postgres/processes.ts";
+import { dropTestDatabases } from "./postgres-server.ts";
+
+/**
+ * Runs once, before the first test file: one PostgreSQL for the whole run, in a temporary folder, or the one that
+ * SHOPMESH_POSTGRES_URL names. What it returns takes everything away again after the last file.
+ */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const configured = configuredPostgresUrl();
+  const server = configured === undefined ? await startThrowAway() : { adminUrl: configured, stop: async () => {} };
+  const prefix = `shopmesh_test_${randomBytes(4).toString("hex")}`;
+  project.provide("testServer", { adminUrl: server.adminUrl, prefix });
+  return async () => {
+    // A server of our own goes with all that is in it.
+    if (configured !== undefined) await dropTestDatabases({ adminUrl: configured, prefix });
+    await server.stop();
+  };
+}
+
+const FOLDER_PREFIX = "shopmesh-test-";
+
+async function startThrowAway(): Promise<{ readonly adminUrl: string; stop(): Promise<void> }> {
+  await removeLeftFolders();
+  const dataDir = await mkdtemp(join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
+  const remove = () => rm(dataDir, { recursive: true, force: true });
+  const lines: string[] = [];
+  try {
+    const server = await startEmbeddedPostgres({
+      dataDir,
+      log: (line) => lines.push(line),
+      unsafeFastForTests: true,
+      orphanGraceSeconds: 0,
+    });
+    return { adminUrl: server.adminUrl, stop: () => server.stop().then(remove) };
+  } catch (error) {
+    await remove();
+    throw new Error(`No PostgreSQL for the tests:\n${lines.join("\n")}`, { cause: error });
+  }
+}
+
+/** Removes the folders of runs that were killed. Their servers have ended by themselves. */
+async function removeLeftFolders(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = new RegExp(`^${FOLDER_PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    // Somebody else's folder stays; it harms nothing.
+    await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => {});
+  }
+}
