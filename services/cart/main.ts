@@ -8,24 +8,24 @@ import { cartHandlers } from "./handlers.ts";
 
 const mesh = createMesh("cart", readMeshConfig());
 const db = openDatabase({
-	url: mesh.config.databaseUrl,
-	log: mesh.log,
-	applicationName: "cart",
+  url: mesh.config.databaseUrl,
+  log: mesh.log,
+  applicationName: "cart",
 });
 await migrate(db, new URL("./migrations/", import.meta.url));
 
 await mesh.serve({
-	services: [
-		implement(
-			CartService,
-			cartHandlers({
-				db,
-				catalog: mesh.client(CatalogService),
-				clock: mesh.clock,
-				verifyUser: mesh.verifyUser,
-				currencyCode: readSetting("SHOPMESH_CURRENCY", { default: "EUR" }),
-			}),
-		),
-	],
-	close: () => db.close(),
+  services: [
+    implement(
+      CartService,
+      cartHandlers({
+        db,
+        catalog: mesh.client(CatalogService),
+        clock: mesh.clock,
+        verifyUser: mesh.verifyUser,
+        currencyCode: readSetting("SHOPMESH_CURRENCY", { default: "EUR" }),
+      }),
+    ),
+  ],
+  close: () => db.close(),
 });
