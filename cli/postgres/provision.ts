@@ -45,7 +45,8 @@ export async function provisionDatabase(adminUrl: string, options: ProvisionOpti
   }
   const url = new URL(adminUrl);
   url.username = name;
-  url.password = password;
+  // The setter leaves a % as it is, and a % begins an escape.
+  url.password = encodeURIComponent(password);
   url.pathname = `/${name}`;
   return url.href;
 }

@@ -108,12 +108,15 @@ function fatalLine(lines: readonly string[]): string | undefined {
   return line?.replace(/^.*(FATAL|LOG): +/, "");
 }
 
-// Waits for a line from the owner. If the owner ends without one, be it killed, the pipe closes and `read` fails; then,
-// after the grace and unless a later server runs there, the server is told to end (SIGINT: a fast shutdown).
+// Waits for a line from the owner. If the owner ends without one, be it killed, the pipe closes and `read` fails. Then,
+// when the grace is over and unless the server has ended or another one runs there, the server is told to end (SIGINT:
+// a fast shutdown).
 const WATCH_SCRIPT = `
+  runs() { [ "$(head -n 1 "$2/postmaster.pid" 2>/dev/null)" = "$1" ]; }
   read -r _ && exit 0
-  sleep "$3"
-  [ "$(head -n 1 "$2/postmaster.pid" 2>/dev/null)" = "$1" ] && kill -INT "$1"`;
+  left=$3
+  while [ "$left" -gt 0 ] && runs "$1" "$2"; do sleep 1; left=$((left - 1)); done
+  runs "$1" "$2" && kill -INT "$1"`;
 
 /** Sees to it that the server does not outlive this process, however that ends. Not a timer here: we may be gone. */
 function watchOwner(
