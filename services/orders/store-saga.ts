@@ -1,0 +1,178 @@
+import type { Queryable } from "#mesh/postgres/index.ts";
+import type { HistoryEntry, Order } from "./domain-order.ts";
+import type { Saga } from "./domain-saga.ts";
+import { type OrderRow, orderColumns, withHistory } from "./store-rows.ts";
+
+/** Whose view of an order a write rests on. Every write is guarded by it, and does nothing when it is out of date. */
+export type Guard = Pick<Order, "id" | "fence" | "state" | "step">;
+
+/** What a move leaves behind. */
+export interface Moved {
+  readonly saga: Saga;
+  readonly actor: string;
+  readonly note: string;
+  /** How long the caller goes on holding the order; undefined to let go of it. */
+  readonly leaseMs: number | undefined;
+  /** How long nothing is to be done. */
+  readonly delayMs: number;
+}
+
+/** Makes one move, with its entry in the history: both or neither. Undefined when the guard misses. */
+export async function advanceOrder(db: Queryable, guard: Guard, moved: Moved): Promise<HistoryEntry | undefined> {
+  const { saga, actor, note } = moved;
+  const atRest = saga.step === "done";
+  const [row] = await db.query<{ readonly seq: number; readonly time: Date }>(advanceText, [
+    guard.id,
+    guard.fence,
+    guard.state,
+    guard.step,
+    saga.state,
+    saga.step,
+    saga.holds,
+    saga.reservationId,
+    saga.paymentId,
+    saga.refunded,
+    saga.rejection?.reason,
+    saga.rejection?.message,
+    saga.rejection === undefined ? undefined : JSON.stringify(saga.rejection.metadata),
+    atRest ? undefined : moved.leaseMs,
+    atRest ? undefined : moved.delayMs,
+    actor,
+    note,
+  ]);
+  return row === undefined ? undefined : { seq: row.seq, time: row.time, state: saga.state, actor, note };
+}
+
+const advanceText = `
+  with moved as (
+    update orders set
+      state = $5, step = $6, holds = $7, reservation_id = $8, payment_id = $9, refunded = $10,
+      rejection_reason = $11, rejection_message = $12, rejection_metadata = $13,
+      lease_until = now() + $14::int * interval '1 millisecond',
+      next_attempt_time = now() + $15::int * interval '1 millisecond',
+      attempts = 0, backoff_ms = 0, last_error = '',
+      version = version + 1, step_time = now(), update_time = now()
+    where id = $1 and fence = $2 and state = $3 and step = $4
+    returning id, version, update_time, state, step
+  )
+  insert into order_events (order_id, seq, time, state, step, actor, note)
+  select id, version, update_time, state, step, $16, $17 from moved
+  returning seq, time`;
+
+/**
+ * Notes that a step was tried in vain: it is due again after `backoffMs`. The caller goes on holding the order for
+ * `leaseMs`, or lets go of it (undefined). False when the guard misses.
+ */
+export async function recordFailure(
+  db: Queryable,
+  guard: Guard,
+  failure: {
+    readonly attempts: number;
+    readonly backoffMs: number;
+    readonly error: string;
+    readonly leaseMs: number | undefined;
+  },
+): Promise<boolean> {
+  const rows = await db.query(
+    `update orders set
+       attempts = $5, backoff_ms = $6::int, last_error = $7,
+       next_attempt_time = now() + $6::int * interval '1 millisecond',
+       lease_until = now() + $8::int * interval '1 millisecond'
+     where id = $1 and fence = $2 and state = $3 and step = $4
+     returning 1 as written`,
+    [
+      guard.id,
+      guard.fence,
+      guard.state,
+      guard.step,
+      failure.attempts,
+      failure.backoffMs,
+      failure.error,
+      failure.leaseMs,
+    ],
+  );
+  return rows.length > 0;
+}
+
+/** Lets go of an order that is not done, for any process to take up at once. Nothing when the fence is old. */
+export async function letGo(db: Queryable, guard: Pick<Guard, "id" | "fence">): Promise<void> {
+  await db.query(
+    `update orders set lease_until = null, next_attempt_time = now()
+     where id = $1 and fence = $2 and step <> 'done'`,
+    [guard.id, guard.fence],
+  );
+}
+
+/**
+ * Takes up to `limit` orders that are due and that nobody holds, those that waited longest first, for `leaseMs`. Each
+ * gets a new fence, so that whoever held it before writes nothing any more. Claims at the same time never meet.
+ */
+export async function claimDueOrders(
+  db: Queryable,
+  options: { readonly limit: number; readonly leaseMs: number },
+): Promise<readonly Order[]> {
+  const rows = await db.query<OrderRow>(claimText, [options.limit, options.leaseMs]);
+  return withHistory(db, rows);
+}
+
+// A lease that ran out was not given back: whoever held it died in this step, which counts as a try.
+const claimText = `
+  with due as (
+    select id as due_id from orders
+    where step <> 'done' and next_attempt_time <= now() and (lease_until is null or lease_until <= now())
+    order by next_attempt_time limit $1
+    for no key update skip locked
+  )
+  update orders set
+    fence = fence + 1,
+    attempts = attempts + case when lease_until is null then 0 else 1 end,
+    last_error = case when lease_until is null then last_error else 'the process that held the order stopped' end,
+    lease_until = now() + $2::int * interval '1 millisecond'
+  from due where id = due_id
+  returning ${orderColumns}`;
+
+/**
+ * Writes a move that somebody asked for, on an order which the transaction has locked. Whoever holds the order goes on
+ * holding it, and finds at the next write that it stands elsewhere.
+ */
+export async function redirectOrder(
+  tx: Queryable,
+  order: Pick<Order, "id">,
+  moved: Pick<Moved, "saga" | "actor" | "note">,
+): Promise<HistoryEntry> {
+  const { saga, actor, note } = moved;
+  const [row] = await tx.query<{ readonly seq: number; readonly time: Date }>(
+    `with moved as (
+       update orders set
+         state = $2, step = $3, attempts = 0, backoff_ms = 0, last_error = '', next_attempt_time = now(),
+         version = version + 1, step_time = now(), update_time = now()
+       where id = $1
+       returning id, version, update_time, state, step
+     )
+     insert into order_events (order_id, seq, time, state, step, actor, note)
+     select id, version, update_time, state, step, $4, $5 from moved
+     returning seq, time`,
+    [order.id, saga.state, saga.step, actor, note],
+  );
+  if (row === undefined) throw new Error(`The order ${order.id} is gone though it is locked.`);
+  return { seq: row.seq, time: row.time, state: saga.state, actor, note };
+}
+
+/** Makes an order due at once if it failed at least `minAttempts` times in its present step. False when it has not. */
+export async function retryNow(
+  tx: Queryable,
+  options: { readonly id: string; readonly minAttempts: number; readonly actor: string; readonly note: string },
+): Promise<boolean> {
+  const rows = await tx.query(
+    `with woken as (
+       update orders set next_attempt_time = now(), version = version + 1, update_time = now()
+       where id = $1 and step <> 'done' and attempts >= $2
+       returning id, version, update_time, state, step
+     )
+     insert into order_events (order_id, seq, time, state, step, actor, note)
+     select id, version, update_time, state, step, $3, $4 from woken
+     returning seq`,
+    [options.id, options.minAttempts, options.actor, options.note],
+  );
+  return rows.length > 0;
+}
