@@ -3,5 +3,5 @@ export { type Database, type DatabaseOptions, openDatabase, type Queryable } fro
 export { isCheckViolation, isSerializationFailure, isUniqueViolation } from "./errors.ts";
 export { ONCE_RETENTION_MS } from "./limits.ts";
 export { migrate } from "./migrate.ts";
-export { type OnceCall, once, sweepOnce } from "./once.ts";
+export { type OnceCall, once, principalOf, sweepOnce } from "./once.ts";
 export type { Transaction } from "./transaction.ts";

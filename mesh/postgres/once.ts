@@ -39,7 +39,7 @@ export async function once<Request extends { readonly requestId: string }, Respo
   effect: (tx: Transaction) => Promise<Response>,
 ): Promise<Response> {
   const { method, signal } = call;
-  const key = [method.path, principal(call), request.requestId] as const;
+  const key = [method.path, principalOf(call), request.requestId] as const;
   const requestHash = sha256(method.encodeRequest(request));
   signal.throwIfAborted();
   return db.transaction(
@@ -75,7 +75,7 @@ export async function sweepOnce(db: Database, olderThan: Date): Promise<number> 
 type Key = readonly [method: string, principal: string, requestId: string];
 
 /** Whose request_id it is: ids of different callers never meet. */
-function principal({ caller, user }: OnceCall): string {
+export function principalOf({ caller, user }: Pick<OnceCall, "caller" | "user">): string {
   if (caller === "gateway") return user?.id ?? "anonymous";
   return `service:${caller}`;
 }

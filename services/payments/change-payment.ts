@@ -1,0 +1,137 @@
+import { createHash } from "node:crypto";
+import { meshFailure, type RpcError } from "#mesh/contract/errors.ts";
+import { principalOf, type Transaction } from "#mesh/postgres/index.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+import { type Deps, fail } from "./deps.ts";
+import type { OperationKind, Plan } from "./domain.ts";
+import { finish, type Performed } from "./operations.ts";
+import * as store from "./store.ts";
+
+/** The prefix of an operation's id, and so of its idempotency key. */
+export const OPERATION_PREFIX: Readonly<Record<OperationKind, string>> = {
+  AUTHORIZE: "aut",
+  CAPTURE: "cap",
+  VOID: "voi",
+  REFUND: "rfd",
+};
+
+/** How often a change waits for another operation of the same payment to end before it gives up. */
+const MAX_WAITS = 3;
+
+export interface Change {
+  readonly kind: Exclude<OperationKind, "AUTHORIZE">;
+  readonly paymentId: string;
+  readonly note: string;
+  readonly plan: (payment: store.PaymentRow) => Plan;
+}
+
+/** What a change came to. Without an operation the payment was as wished already. */
+export interface Changed {
+  readonly payment: store.PaymentRow;
+  readonly operation: store.OperationRow | undefined;
+}
+
+/**
+ * Captures, voids or refunds: notes what will be asked, asks the payment gateway, and notes the answer. Operations of
+ * one payment take turns: one that finds another under way first has that one's outcome settled.
+ */
+export async function changePayment(
+  deps: Deps,
+  request: { readonly requestId: string },
+  call: Call,
+  change: Change,
+): Promise<Changed> {
+  const key = { principal: principalOf(call), kind: change.kind, requestId: request.requestId };
+  const requestSha256 = digestOf(call, request);
+  for (let waits = 0; ; waits += 1) {
+    const begun = await deps.db.transaction((tx) => begin(deps, tx, { change, key, requestSha256 }));
+    if (begun.kind === "unchanged") return { payment: begun.payment, operation: undefined };
+    if (begun.kind === "begun") return succeeded(await finish(deps, begun));
+    if (waits === MAX_WAITS) throw fail("OUTCOME_UNKNOWN", "Other changes of this payment are under way; ask again.");
+    await finish(deps, begun);
+  }
+}
+
+/** The digest of a request, by which a repetition is told from another request with the same id. */
+export function digestOf(call: Call, request: unknown): Buffer {
+  return createHash("sha256").update(call.method.encodeRequest(request)).digest();
+}
+
+/** The operation of an earlier copy of this very request; throws REQUEST_ID_REUSED when it is of another request. */
+export async function earlierCopy(
+  tx: Transaction,
+  key: store.OperationKey,
+  requestSha256: Buffer,
+): Promise<store.OperationRow | undefined> {
+  const operation = await store.findOperation(tx, key);
+  if (operation === undefined || operation.requestSha256.equals(requestSha256)) return operation;
+  throw meshFailure("REQUEST_ID_REUSED", "This request_id came before with another request; nothing was done.", {
+    metadata: { request_id: key.requestId },
+  });
+}
+
+type Begun =
+  | ({ readonly kind: "begun" | "busy" } & Performed)
+  | { readonly kind: "unchanged"; readonly payment: store.PaymentRow };
+
+interface Beginning {
+  readonly change: Change;
+  readonly key: store.OperationKey;
+  readonly requestSha256: Buffer;
+}
+
+async function begin(
+  { clock, newId }: Deps,
+  tx: Transaction,
+  { change, key, requestSha256 }: Beginning,
+): Promise<Begun> {
+  const payment = await store.lockPayment(tx, change.paymentId);
+  if (payment === undefined) throw fail("PAYMENT_NOT_FOUND", "There is no such payment.");
+  const earlier = await earlierCopy(tx, key, requestSha256);
+  if (earlier !== undefined) return { kind: "begun", operation: earlier, payment };
+  if (payment.pendingOperationId !== undefined) {
+    const operation = await store.getOperation(tx, payment.pendingOperationId);
+    if (operation === undefined) throw new Error(`operation ${payment.pendingOperationId} is gone`);
+    return { kind: "busy", operation, payment };
+  }
+  const plan = change.plan(payment);
+  if (plan.kind === "unchanged") return { kind: "unchanged", payment };
+  if (plan.kind !== "ask") throw planFailure(plan);
+  const operation: store.OperationRow = {
+    id: newId(OPERATION_PREFIX[change.kind]),
+    paymentId: payment.id,
+    kind: change.kind,
+    requestSha256,
+    amount: plan.minorUnits,
+    note: change.note,
+    state: "PENDING",
+    failureCode: undefined,
+    providerReference: undefined,
+    createTime: clock.now(),
+  };
+  await store.insertOperation(tx, operation, key);
+  return { kind: "begun", operation, payment };
+}
+
+function succeeded({ operation, payment }: Performed): Changed {
+  if (operation.state === "DONE") return { operation, payment };
+  throw fail("STATE_CONFLICT", `The payment gateway refused: ${operation.failureCode}.`, { state: payment.state });
+}
+
+function planFailure(plan: Exclude<Plan, { kind: "ask" | "unchanged" }>): RpcError {
+  switch (plan.kind) {
+    case "state_conflict":
+      return fail("STATE_CONFLICT", `The payment is ${plan.state}.`, { state: plan.state });
+    case "amount_too_large":
+      return fail("AMOUNT_TOO_LARGE", `At most ${plan.limit} minor units are left.`, {
+        limit_minor_units: String(plan.limit),
+      });
+    case "currency_mismatch":
+      return currencyMismatch(plan.expected);
+  }
+}
+
+/** The error of an amount in another currency than `expected`. */
+export function currencyMismatch(expected: string): RpcError {
+  return fail("CURRENCY_MISMATCH", `The amount must be in ${expected}.`, { currency_code: expected });
+}

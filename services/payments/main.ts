@@ -1,0 +1,33 @@
+import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
+import { readMeshConfig, readSetting } from "#mesh/config.ts";
+import { implement } from "#mesh/contract/contract.ts";
+import { newId } from "#mesh/ids.ts";
+import { createMesh } from "#mesh/mesh.ts";
+import { migrate, openDatabase } from "#mesh/postgres/index.ts";
+import type { Deps } from "./deps.ts";
+import { paymentHandlers } from "./handlers.ts";
+import { startSettler } from "./settler.ts";
+import { simulatorGateway } from "./simulator-gateway.ts";
+
+const mesh = createMesh("payments", readMeshConfig());
+const { clock, log } = mesh;
+const db = openDatabase({ url: mesh.config.databaseUrl, log, applicationName: "payments" });
+await migrate(db, new URL("./migrations/", import.meta.url));
+
+const webhookSecret = readSetting("SHOPMESH_PAYMENT_WEBHOOK_SECRET", { default: "" });
+const gateway = simulatorGateway({
+  url: readSetting("SHOPMESH_PAYMENT_GATEWAY_URL"),
+  apiKey: readSetting("SHOPMESH_PAYMENT_GATEWAY_KEY"),
+  webhookSecret: webhookSecret === "" ? undefined : webhookSecret,
+});
+const currencyCode = readSetting("SHOPMESH_CURRENCY", { default: "EUR" });
+const deps: Deps = { db, clock, newId, gateway, log, currencyCode };
+const settler = startSettler(deps);
+
+await mesh.serve({
+  services: [implement(PaymentService, paymentHandlers(deps))],
+  close: async () => {
+    await settler.close();
+    await db.close();
+  },
+});

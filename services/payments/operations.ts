@@ -1,0 +1,127 @@
+import type { Transaction } from "#mesh/postgres/index.ts";
+import { type Deps, fail } from "./deps.ts";
+import { applyOutcome, ledgerLines, type Outcome } from "./domain.ts";
+import type { Answer, Authorization, Effect } from "./payment-gateway.ts";
+import * as store from "./store.ts";
+
+/** An operation with the payment that it is for, as they were read together. */
+export interface Performed {
+  readonly operation: store.OperationRow;
+  readonly payment: store.PaymentRow;
+}
+
+/** An authorization that the payment gateway has not heard of after so long never reaches it: our requests time out long before. */
+export const ABANDON_AFTER_MS = 60_000;
+/** The decline code of an authorization that was given up. */
+export const ABANDONED = "abandoned";
+
+type GatewayAnswer = Answer<Effect & Partial<Authorization>>;
+
+/**
+ * Has an operation that is noted as pending done, and notes what came of it. What is done already is answered as it is.
+ * Throws OUTCOME_UNKNOWN when the payment gateway does not say; then nothing changes, and it can be called again.
+ */
+export async function finish(
+  deps: Deps,
+  { operation, payment }: Performed,
+  ask: () => Promise<GatewayAnswer> = () => askAgain(deps, operation, payment),
+): Promise<Performed> {
+  if (operation.state !== "PENDING") return { operation, payment };
+  const answer = await ask();
+  if (answer.kind === "unknown") {
+    deps.log.warn(
+      { operation: operation.id, because: answer.because },
+      "the payment gateway did not say what happened",
+    );
+    throw fail("OUTCOME_UNKNOWN", "The payment gateway did not say what happened; ask again with the same request_id.");
+  }
+  return deps.db.transaction((tx) => complete(deps, tx, operation, answer));
+}
+
+/**
+ * Asks the payment gateway what an operation came to, under the operation's own key, so that nothing is done twice. An
+ * authorization cannot be asked for again, as its payment token was not kept: what its key did is looked up.
+ */
+async function askAgain(
+  { gateway, clock }: Deps,
+  operation: store.OperationRow,
+  payment: store.PaymentRow,
+): Promise<GatewayAnswer> {
+  const { id: key, amount } = operation;
+  const authorizationReference = payment.authorizationReference ?? "";
+  switch (operation.kind) {
+    case "CAPTURE":
+      return gateway.capture({ key, authorizationReference, amount });
+    case "VOID":
+      return gateway.void({ key, authorizationReference });
+    case "REFUND":
+      return gateway.refund({ key, captureReference: payment.captureReference ?? "", amount });
+    case "AUTHORIZE": {
+      const found = await gateway.lookUp(key);
+      if (found.kind !== "absent") return found;
+      const ageMs = clock.now().getTime() - operation.createTime.getTime();
+      if (ageMs < ABANDON_AFTER_MS) return { kind: "unknown", because: "the request may still be on its way" };
+      return { kind: "declined", code: ABANDONED };
+    }
+  }
+}
+
+/** Writes an outcome, unless somebody else has. The payment's lock makes it once. */
+async function complete(
+  { clock, log }: Deps,
+  tx: Transaction,
+  { id, paymentId }: store.OperationRow,
+  answer: Exclude<GatewayAnswer, { kind: "unknown" }>,
+): Promise<Performed> {
+  const payment = await store.lockPayment(tx, paymentId);
+  const operation = await store.getOperation(tx, id);
+  if (payment === undefined || operation === undefined)
+    throw new Error(`operation ${id} is gone, and none is ever deleted`);
+  if (operation.state !== "PENDING") return { operation, payment };
+  if (answer.kind === "refused")
+    log.error({ operation: id, code: answer.code }, "the payment gateway refused an operation");
+  const done = answer.kind === "ok";
+  const completed: store.OperationRow = {
+    ...operation,
+    state: done ? "DONE" : "FAILED",
+    failureCode: done ? undefined : answer.code,
+    providerReference: done ? answer.value.reference : undefined,
+  };
+  const now = clock.now();
+  const changed = { ...changedPayment(payment, completed, answer), updateTime: now };
+  const lines = done ? ledgerLines(operation.kind, operation.amount) : [];
+  await store.completeOperation(tx, completed, changed, { lines, now });
+  return { operation: completed, payment: { ...changed, pendingOperationId: undefined } };
+}
+
+function changedPayment(
+  payment: store.PaymentRow,
+  operation: store.OperationRow,
+  answer: Exclude<GatewayAnswer, { kind: "unknown" }>,
+): store.PaymentRow {
+  const after = { ...payment, ...applyOutcome(payment, outcomeOf(operation, answer)) };
+  switch (answer.kind) {
+    case "declined":
+      return { ...after, declineCode: answer.code };
+    case "refused":
+      return after;
+    case "ok":
+      if (operation.kind === "AUTHORIZE") {
+        const { reference, expireTime } = answer.value;
+        return { ...after, authorizationReference: reference, expireTime };
+      }
+      return operation.kind === "CAPTURE" ? { ...after, captureReference: answer.value.reference } : after;
+  }
+}
+
+function outcomeOf(operation: store.OperationRow, answer: Exclude<GatewayAnswer, { kind: "unknown" }>): Outcome {
+  switch (answer.kind) {
+    case "ok":
+      return { kind: "done", operation: operation.kind, minorUnits: operation.amount };
+    case "declined":
+      // A bank may also decline what follows an authorization; then the payment stays as it is.
+      return operation.kind === "AUTHORIZE" ? { kind: "declined" } : { kind: "refused", gatewayState: undefined };
+    case "refused":
+      return { kind: "refused", gatewayState: answer.status };
+  }
+}

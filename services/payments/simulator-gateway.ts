@@ -1,0 +1,171 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import type {
+  Answer,
+  Authorization,
+  AuthorizationStatus,
+  Effect,
+  PaymentGateway,
+  WebhookEvent,
+} from "./payment-gateway.ts";
+
+export interface SimulatorSettings {
+  /** Where its API is: `http://127.0.0.1:8090`. */
+  readonly url: string;
+  readonly apiKey: string;
+  /** With which it signs webhooks; without one, no signature is right. */
+  readonly webhookSecret: string | undefined;
+}
+
+/** Longer than the slowest answer that a buyer would wait for; after it the outcome is unknown. */
+export const REQUEST_TIMEOUT_MS = 5_000;
+/** A signature that is older is refused, so that an overheard event cannot be sent again later. */
+export const MAX_SIGNATURE_AGE_MS = 300_000;
+
+/** The payment gateway simulator, over its HTTP API. */
+export function simulatorGateway({ url, apiKey, webhookSecret }: SimulatorSettings): PaymentGateway {
+  const send = (path: string, key?: string, body?: object): Promise<Reply> => request({ url, apiKey }, path, key, body);
+  return {
+    name: "simulator",
+    authorize: async ({ key, amount, currencyCode, paymentToken, reference }) =>
+      answerOf(
+        await send("/v1/authorizations", key, {
+          amount: String(amount),
+          currency: currencyCode,
+          payment_token: paymentToken,
+          reference,
+        }),
+        authorizationOf,
+      ),
+    capture: async ({ key, authorizationReference, amount }) =>
+      answerOf(
+        await send(`${authorizationPath(authorizationReference)}/capture`, key, { amount: String(amount) }),
+        effectOf,
+      ),
+    void: async ({ key, authorizationReference }) =>
+      answerOf(await send(`${authorizationPath(authorizationReference)}/void`, key, {}), effectOf),
+    refund: async ({ key, captureReference, amount }) =>
+      answerOf(
+        await send(`/v1/captures/${encodeURIComponent(captureReference)}/refunds`, key, { amount: String(amount) }),
+        effectOf,
+      ),
+    lookUp: async (key) => {
+      const reply = await send(`/v1/operations?idempotency_key=${encodeURIComponent(key)}`);
+      if (reply.status === 404) return { kind: "absent" };
+      const found = answerOf(reply, (body) => body);
+      // What the key did is told as the answer that it had.
+      return found.kind === "ok"
+        ? answerOf(
+            { status: Number(field(found.value, "status")), body: field(found.value, "answer") },
+            authorizationOf,
+          )
+        : found;
+    },
+    find: async (authorizationReference) =>
+      answerOf(await send(authorizationPath(authorizationReference)), (body) => ({ status: statusOf(body) })),
+    parseWebhook: (signature, body, now) =>
+      webhookSecret === undefined ? undefined : parseWebhook(webhookSecret, signature, body, now),
+  };
+}
+
+interface Reply {
+  /** The HTTP status; 0 when there was no answer. */
+  readonly status: number;
+  readonly body: unknown;
+}
+
+function authorizationPath(reference: string): string {
+  return `/v1/authorizations/${encodeURIComponent(reference)}`;
+}
+
+/** One request; a POST when it has a body. A request without an answer has the status 0. */
+async function request(
+  { url, apiKey }: { readonly url: string; readonly apiKey: string },
+  path: string,
+  key: string | undefined,
+  body: object | undefined,
+): Promise<Reply> {
+  try {
+    const response = await fetch(url + path, {
+      method: body === undefined ? "GET" : "POST",
+      headers: {
+        authorization: `Bearer ${apiKey}`,
+        ...(key !== undefined && { "idempotency-key": key }),
+        ...(body !== undefined && { "content-type": "application/json" }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      redirect: "error",
+    });
+    return { status: response.status, body: await response.json() };
+  } catch (error) {
+    return { status: 0, body: { error: { code: error instanceof Error ? error.message : String(error) } } };
+  }
+}
+
+/** Throws when the simulator takes our request for a wrong one: that is a defect on our side, and no outcome. */
+function answerOf<Value>({ status, body }: Reply, read: (body: unknown) => Value): Answer<Value> {
+  if (status === 200 || status === 201) return { kind: "ok", value: read(body) };
+  const code = text(field(field(body, "error"), "code"));
+  if (status === 402 || code === "invalid_token") return { kind: "declined", code };
+  if (status === 0 || status === 408 || status === 429 || status >= 500) return { kind: "unknown", because: code };
+  if (status === 409 && code !== "idempotency_key_reused") return { kind: "refused", code, status: REFUSALS[code] };
+  throw new Error(`the payment gateway refused our request as wrong: ${status} ${code}`);
+}
+
+/** What a refusal tells of where the authorization stands. */
+const REFUSALS: Readonly<Record<string, AuthorizationStatus>> = {
+  authorization_voided: "VOIDED",
+  authorization_expired: "EXPIRED",
+  authorization_captured: "CAPTURED",
+};
+
+function effectOf(body: unknown): Effect {
+  return { reference: text(field(body, "id")) };
+}
+
+function authorizationOf(body: unknown): Authorization {
+  const expireTime = new Date(text(field(body, "expire_time")));
+  if (Number.isNaN(expireTime.getTime())) throw new Error("the payment gateway sent a time that is none");
+  return { ...effectOf(body), expireTime };
+}
+
+function statusOf(body: unknown): AuthorizationStatus {
+  const state = text(field(body, "state"));
+  switch (state) {
+    case "authorized":
+      return "AUTHORIZED";
+    case "partially_captured":
+    case "captured":
+      return "CAPTURED";
+    case "voided":
+      return "VOIDED";
+    case "expired":
+      return "EXPIRED";
+    default:
+      throw new Error(`the payment gateway sent the state ${state}, which is none`);
+  }
+}
+
+function field(value: unknown, name: string): unknown {
+  if (typeof value !== "object" || value === null || !(name in value)) return undefined;
+  return Object.entries(value).find(([key]) => key === name)?.[1];
+}
+
+function text(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new Error("the payment gateway's answer lacks a text that it must have");
+}
+
+const SIGNATURE = /^t=(?<time>\d{1,12}),v1=(?<digest>[0-9a-f]{64})$/;
+
+/** `t=<seconds>,v1=<hex of HMAC-SHA256 over "<seconds>.<body>">` */
+function parseWebhook(secret: string, signature: string, body: Uint8Array, now: Date): WebhookEvent | undefined {
+  const { time, digest } = SIGNATURE.exec(signature)?.groups ?? {};
+  if (time === undefined || digest === undefined) return undefined;
+  const expected = createHmac("sha256", secret).update(`${time}.`).update(body).digest();
+  if (!timingSafeEqual(expected, Buffer.from(digest, "hex"))) return undefined;
+  if (Math.abs(now.getTime() - Number(time) * 1_000) > MAX_SIGNATURE_AGE_MS) return undefined;
+  const event: unknown = JSON.parse(Buffer.from(body).toString("utf8"));
+  const about = field(event, "authorization_id");
+  return { id: text(field(event, "id")), authorizationReference: about === undefined ? undefined : text(about) };
+}

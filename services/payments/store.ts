@@ -1,0 +1,298 @@
+import type { Queryable } from "#mesh/postgres/index.ts";
+import type { LedgerLine, OperationKind, PaymentState, Standing } from "./domain.ts";
+
+export interface PaymentRow extends Standing {
+  readonly id: string;
+  readonly orderId: string;
+  readonly customerId: string;
+  readonly provider: string;
+  readonly authorizationReference: string | undefined;
+  readonly captureReference: string | undefined;
+  readonly declineCode: string | undefined;
+  readonly expireTime: Date | undefined;
+  readonly pendingOperationId: string | undefined;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+}
+
+export interface OperationRow {
+  readonly id: string;
+  readonly paymentId: string;
+  readonly kind: OperationKind;
+  readonly requestSha256: Buffer;
+  readonly amount: bigint;
+  readonly note: string;
+  readonly state: "PENDING" | "DONE" | "FAILED";
+  readonly failureCode: string | undefined;
+  readonly providerReference: string | undefined;
+  readonly createTime: Date;
+}
+
+/** Whose request an operation is: what its repetitions are found by. */
+export interface OperationKey {
+  readonly principal: string;
+  readonly kind: OperationKind;
+  readonly requestId: string;
+}
+
+/** A row as PostgreSQL gives it: absent values are null. */
+type Stored<Row> = {
+  readonly [Key in keyof Row]: undefined extends Row[Key] ? Exclude<Row[Key], undefined> | null : Row[Key];
+};
+
+const PAYMENT = `id, order_id as "orderId", customer_id as "customerId", state, currency as "currencyCode", amount,
+  captured, refunded, provider, authorization_reference as "authorizationReference",
+  capture_reference as "captureReference", decline_code as "declineCode", expire_time as "expireTime",
+  pending_operation_id as "pendingOperationId", create_time as "createTime", update_time as "updateTime"`;
+
+const OPERATION = `id, payment_id as "paymentId", kind, request_sha256 as "requestSha256", amount, note, state,
+  failure_code as "failureCode", provider_reference as "providerReference", create_time as "createTime"`;
+
+function paymentOf(row: Stored<PaymentRow>): PaymentRow {
+  return {
+    ...row,
+    authorizationReference: row.authorizationReference ?? undefined,
+    captureReference: row.captureReference ?? undefined,
+    declineCode: row.declineCode ?? undefined,
+    expireTime: row.expireTime ?? undefined,
+    pendingOperationId: row.pendingOperationId ?? undefined,
+  };
+}
+
+function operationOf(row: Stored<OperationRow>): OperationRow {
+  return {
+    ...row,
+    failureCode: row.failureCode ?? undefined,
+    providerReference: row.providerReference ?? undefined,
+  };
+}
+
+function first<Row, Result>(rows: readonly Row[], convert: (row: Row) => Result): Result | undefined {
+  const [row] = rows;
+  return row === undefined ? undefined : convert(row);
+}
+
+const GET_PAYMENT = `select ${PAYMENT} from payments where id = $1`;
+const LOCK_PAYMENT = `select ${PAYMENT} from payments where id = $1 for update`;
+
+/** One payment. */
+export async function getPayment(db: Queryable, id: string): Promise<PaymentRow | undefined> {
+  return first(await db.query<Stored<PaymentRow>>(GET_PAYMENT, [id]), paymentOf);
+}
+
+/** One payment, locked until the transaction ends. Whoever changes a payment or its operations holds this lock. */
+export async function lockPayment(tx: Queryable, id: string): Promise<PaymentRow | undefined> {
+  return first(await tx.query<Stored<PaymentRow>>(LOCK_PAYMENT, [id]), paymentOf);
+}
+
+const FIND_BY_AUTHORIZATION = `select ${PAYMENT} from payments where provider = $1 and authorization_reference = $2`;
+
+/** The payment of a payment gateway's authorization. */
+export async function findByAuthorization(
+  db: Queryable,
+  provider: string,
+  reference: string,
+): Promise<PaymentRow | undefined> {
+  return first(await db.query<Stored<PaymentRow>>(FIND_BY_AUTHORIZATION, [provider, reference]), paymentOf);
+}
+
+const LIVE_PAYMENT = `select ${PAYMENT} from payments
+  where order_id = $1 and state in ('PENDING', 'AUTHORIZED', 'CAPTURED')`;
+
+/** The one payment of an order that is neither refused nor let go. */
+export async function findLivePayment(db: Queryable, orderId: string): Promise<PaymentRow | undefined> {
+  return first(await db.query<Stored<PaymentRow>>(LIVE_PAYMENT, [orderId]), paymentOf);
+}
+
+const LIST_PAYMENTS = `select ${PAYMENT} from payments
+  where ($1::text is null or order_id = $1) and ($2::text is null or id < $2) order by id desc limit $3`;
+
+/** Payments, the newest first, from the one before `beforeId` on. */
+export async function listPayments(
+  db: Queryable,
+  page: { readonly orderId: string | undefined; readonly beforeId: string | undefined; readonly limit: number },
+): Promise<readonly PaymentRow[]> {
+  return (await db.query<Stored<PaymentRow>>(LIST_PAYMENTS, [page.orderId, page.beforeId, page.limit])).map(paymentOf);
+}
+
+const LAPSED = `select ${PAYMENT} from payments
+  where state = 'AUTHORIZED' and expire_time <= $1 and pending_operation_id is null order by expire_time limit $2`;
+
+/** Authorized payments whose time is up, the longest first. */
+export async function listLapsed(db: Queryable, now: Date, limit: number): Promise<readonly PaymentRow[]> {
+  return (await db.query<Stored<PaymentRow>>(LAPSED, [now, limit])).map(paymentOf);
+}
+
+const FIND_OPERATION = `select ${OPERATION} from operations where principal = $1 and kind = $2 and request_id = $3`;
+const GET_OPERATION = `select ${OPERATION} from operations where id = $1`;
+
+/** The operation that a request made. */
+export async function findOperation(db: Queryable, key: OperationKey): Promise<OperationRow | undefined> {
+  const rows = await db.query<Stored<OperationRow>>(FIND_OPERATION, [key.principal, key.kind, key.requestId]);
+  return first(rows, operationOf);
+}
+
+/** One operation. */
+export async function getOperation(db: Queryable, id: string): Promise<OperationRow | undefined> {
+  return first(await db.query<Stored<OperationRow>>(GET_OPERATION, [id]), operationOf);
+}
+
+const PENDING_OPERATIONS = `select ${OPERATION} from operations
+  where state = 'PENDING' and create_time < $1 order by create_time limit $2`;
+const ABANDONED_OPERATIONS = `select ${OPERATION} from operations
+  where failure_code = 'abandoned' and create_time > $1 order by create_time limit $2`;
+
+/** Operations without an outcome that were begun before a time, the oldest first. */
+export async function listPending(db: Queryable, before: Date, limit: number): Promise<readonly OperationRow[]> {
+  return (await db.query<Stored<OperationRow>>(PENDING_OPERATIONS, [before, limit])).map(operationOf);
+}
+
+/** Authorizations that were given up, begun after a time, the oldest first. */
+export async function listAbandoned(db: Queryable, after: Date, limit: number): Promise<readonly OperationRow[]> {
+  return (await db.query<Stored<OperationRow>>(ABANDONED_OPERATIONS, [after, limit])).map(operationOf);
+}
+
+/** Adds a payment that asks for an authorization. Violates `payments_one_live_per_order` or `operations_once`. */
+export async function insertPayment(
+  tx: Queryable,
+  payment: Pick<PaymentRow, "id" | "orderId" | "customerId" | "currencyCode" | "amount" | "provider" | "createTime">,
+  operationId: string,
+): Promise<void> {
+  await tx.query(
+    `insert into payments (id, order_id, customer_id, state, currency, amount, provider, pending_operation_id,
+       create_time, update_time)
+     values ($1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $8)`,
+    [
+      payment.id,
+      payment.orderId,
+      payment.customerId,
+      payment.currencyCode,
+      payment.amount,
+      payment.provider,
+      operationId,
+      payment.createTime,
+    ],
+  );
+}
+
+/** Notes what the payment gateway will be asked, as the payment's one pending operation. */
+export async function insertOperation(tx: Queryable, operation: OperationRow, key: OperationKey): Promise<void> {
+  await tx.query(
+    `with pending as (update payments set pending_operation_id = $1 where id = $2)
+     insert into operations (id, payment_id, kind, principal, request_id, request_sha256, amount, note, state,
+       create_time, update_time)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, 'PENDING', $9, $9)`,
+    [
+      operation.id,
+      operation.paymentId,
+      operation.kind,
+      key.principal,
+      key.requestId,
+      operation.requestSha256,
+      operation.amount,
+      operation.note,
+      operation.createTime,
+    ],
+  );
+}
+
+/** Writes an operation's outcome, where it leaves the payment, and the lines of the ledger: one statement. */
+export async function completeOperation(
+  tx: Queryable,
+  operation: OperationRow,
+  payment: PaymentRow,
+  { lines, now }: { readonly lines: readonly LedgerLine[]; readonly now: Date },
+): Promise<void> {
+  await tx.query(
+    `with completed as (
+       update operations set state = $2, failure_code = $3, provider_reference = $4, update_time = $5 where id = $1
+     ), booked as (
+       insert into ledger_lines (operation_id, account, currency, debit, credit, create_time)
+       select $1, account, $14, debit, credit, $5
+       from unnest($15::text[], $16::bigint[], $17::bigint[]) as l (account, debit, credit)
+     )
+     update payments set state = $7, captured = $8, refunded = $9, authorization_reference = $10,
+       capture_reference = $11, decline_code = $12, expire_time = $13, update_time = $5,
+       pending_operation_id = nullif(pending_operation_id, $1)
+     where id = $6`,
+    [
+      operation.id,
+      operation.state,
+      operation.failureCode,
+      operation.providerReference,
+      now,
+      payment.id,
+      payment.state,
+      payment.captured,
+      payment.refunded,
+      payment.authorizationReference,
+      payment.captureReference,
+      payment.declineCode,
+      payment.expireTime,
+      payment.currencyCode,
+      lines.map((line) => line.account),
+      lines.map((line) => line.debit),
+      lines.map((line) => line.credit),
+    ],
+  );
+}
+
+/** Says that what had been given up after all was authorized, and is let go now. */
+export async function markAbandonedVoided(db: Queryable, operationId: string, now: Date): Promise<void> {
+  await db.query(`update operations set failure_code = 'abandoned_voided', update_time = $2 where id = $1`, [
+    operationId,
+    now,
+  ]);
+}
+
+/** Notes that what was set aside has lapsed: the payment must be AUTHORIZED with nothing pending, or nothing happens. */
+export async function lapsePayment(
+  db: Queryable,
+  lapse: { readonly id: string; readonly state: Extract<PaymentState, "EXPIRED" | "VOIDED">; readonly now: Date },
+): Promise<void> {
+  await db.query(
+    `update payments set state = $2, update_time = $3
+     where id = $1 and state = 'AUTHORIZED' and pending_operation_id is null`,
+    [lapse.id, lapse.state, lapse.now],
+  );
+}
+
+/** Takes in a webhook's event. Returns whether it is new. */
+export async function insertWebhookEvent(
+  db: Queryable,
+  event: { readonly provider: string; readonly eventId: string; readonly now: Date },
+): Promise<boolean> {
+  const rows = await db.query(
+    `insert into webhook_events (provider, event_id, create_time) values ($1, $2, $3)
+     on conflict do nothing returning event_id`,
+    [event.provider, event.eventId, event.now],
+  );
+  return rows.length > 0;
+}
+
+/** Whether a webhook's event was taken in before. */
+export async function hasWebhookEvent(db: Queryable, provider: string, eventId: string): Promise<boolean> {
+  const rows = await db.query(`select event_id from webhook_events where provider = $1 and event_id = $2`, [
+    provider,
+    eventId,
+  ]);
+  return rows.length > 0;
+}
+
+export interface BalanceRow {
+  readonly account: string;
+  readonly currencyCode: string;
+  readonly debitMinorUnits: bigint;
+  readonly creditMinorUnits: bigint;
+}
+
+/** The sums of every account, of one currency or of all. */
+export async function ledgerBalances(db: Queryable, currencyCode: string | undefined): Promise<readonly BalanceRow[]> {
+  return db.query<BalanceRow>(
+    `select account, currency as "currencyCode", sum(debit)::bigint as "debitMinorUnits",
+       sum(credit)::bigint as "creditMinorUnits"
+     from ledger_lines where $1::text is null or currency = $1
+     group by account, currency order by account, currency limit 200`,
+    [currencyCode],
+  );
+}
