@@ -1,11 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import type { TestProject } from "vitest/node";
 import { configuredPostgresUrl } from "../cli/postgres/configured.ts";
 import { startEmbeddedPostgres } from "../cli/postgres/embedded.ts";
-import { isAlive } from "../cli/postgres/processes.ts";
+import { removeLeftFolders, temporaryFolder } from "./folders.ts";
 import { dropTestDatabases } from "./postgres-server.ts";
 
 /**
@@ -24,11 +22,10 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   };
 }
 
-const FOLDER_PREFIX = "shopmesh-test-";
-
 async function startThrowAway(): Promise<{ readonly adminUrl: string; stop(): Promise<void> }> {
+  // The servers of killed runs have ended by themselves.
   await removeLeftFolders();
-  const dataDir = await mkdtemp(join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
+  const dataDir = await temporaryFolder();
   const remove = () => rm(dataDir, { recursive: true, force: true });
   const lines: string[] = [];
   try {
@@ -42,15 +39,5 @@ async function startThrowAway(): Promise<{ readonly adminUrl: string; stop(): Pr
   } catch (error) {
     await remove();
     throw new Error(`No PostgreSQL for the tests:\n${lines.join("\n")}`, { cause: error });
-  }
-}
-
-/** Removes the folders of runs that were killed. Their servers have ended by themselves. */
-async function removeLeftFolders(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
-    const pid = new RegExp(`^${FOLDER_PREFIX}(\\d+)-`).exec(name)?.[1];
-    if (pid === undefined || isAlive(Number(pid))) continue;
-    // Somebody else's folder stays; it harms nothing.
-    await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => {});
   }
 }

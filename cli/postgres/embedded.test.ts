@@ -1,12 +1,12 @@
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openSession } from "#mesh/postgres/database.ts";
+import { temporaryFolder } from "#testing/folders.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded.ts";
 import { isAlive } from "./processes.ts";
 
@@ -14,7 +14,7 @@ let folder: string;
 let dataDir: string;
 const cleanups: (() => Promise<unknown>)[] = [];
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "shopmesh-embedded-"));
+  folder = await temporaryFolder();
   dataDir = folder;
 });
 afterEach(async () => {

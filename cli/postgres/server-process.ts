@@ -102,10 +102,12 @@ async function ready(child: ChildProcess, log: (line: string) => void): Promise<
   }
 }
 
-/** What the server gave as its reason, without time and process. */
+/** What the server gave as its reason, with its details, and without time and process. */
 function fatalLine(lines: readonly string[]): string | undefined {
-  const line = lines.findLast((text) => text.includes("FATAL:")) ?? lines.at(-1);
-  return line?.replace(/^.*(FATAL|LOG): +/, "");
+  const index = lines.findLastIndex((line) => line.includes("FATAL:"));
+  if (index === -1) return lines.at(-1);
+  const [fatal, detail] = lines.slice(index, index + 2).map((line) => line.replace(/^.*?(FATAL|DETAIL|LOG): +/, ""));
+  return lines[index + 1]?.includes("DETAIL:") ? `${fatal} (${detail})` : fatal;
 }
 
 // Waits for a line from the owner. If the owner ends without one, be it killed, the pipe closes and `read` fails. Then,

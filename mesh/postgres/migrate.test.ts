@@ -1,15 +1,15 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { temporaryFolder } from "#testing/folders.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { migrate } from "./migrate.ts";
 
 let empty: TestDatabase;
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "shopmesh-migrate-"));
+  folder = await temporaryFolder();
   empty = await testDatabase(pathToFileURL(folder));
 });
 afterEach(async () => {
