@@ -15,6 +15,8 @@ export const IDLE_CONNECTION_MS = 30_000;
 
 /** How often a transaction that lost against a concurrent one is run again. */
 export const MAX_RETRIES = 3;
+/** The least wait before the first of these runs; up to twice as much by chance, and twice as much for each further. */
+export const RETRY_DELAY_MS = 10;
 
 /**
  * How many different SQL texts one database may see. Each is kept prepared on every connection, so a text that is put

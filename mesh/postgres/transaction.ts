@@ -1,7 +1,8 @@
+import { setTimeout } from "node:timers/promises";
 import type { PoolClient } from "pg";
 import type { Opened, Queryable, Run } from "./database.ts";
 import { isSerializationFailure } from "./errors.ts";
-import { MAX_RETRIES, STATEMENT_TIMEOUT_MS } from "./limits.ts";
+import { MAX_RETRIES, RETRY_DELAY_MS, STATEMENT_TIMEOUT_MS } from "./limits.ts";
 import type { Statement } from "./statements.ts";
 
 /** An open transaction. What it runs takes effect together, or not at all. */
@@ -43,10 +44,12 @@ export async function runTransaction<T>(
 ): Promise<T> {
   for (let retries = 0; ; retries += 1) {
     try {
-      // A retry takes a connection anew: in the meantime somebody else may use this one.
+      // Each run takes a connection anew: between them somebody else may use it.
       return await attempt((client) => runOnce(client, run, work, options));
     } catch (error) {
       if (retries >= MAX_RETRIES || !isSerializationFailure(error)) throw error;
+      // The winner goes first: at once, this one could take the same locks again before the winner has woken up.
+      await setTimeout((1 + Math.random()) * RETRY_DELAY_MS * 2 ** retries);
     }
   }
 }
