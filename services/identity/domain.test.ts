@@ -1,0 +1,34 @@
+import { describe, expect, test } from "vitest";
+import { normalizeEmail, planRefresh, type SessionState, type TokenState } from "./domain.ts";
+
+const now = new Date("2026-06-01T12:00:00Z");
+const later = new Date("2026-07-01T12:00:00Z");
+const session: SessionState = { generation: 3, refreshRequestId: "r3", expireTime: later, revoked: false };
+const token = (generation: number, superseded = false): TokenState => ({ generation, superseded });
+
+describe("planRefresh", () => {
+  test("the session's token leads to the next generation", () => {
+    expect(planRefresh(session, token(3), "r4", now)).toEqual({ kind: "issue", generation: 4, replay: false });
+  });
+  test("the token before is good for the request that used it, whose answer may be lost", () => {
+    expect(planRefresh(session, token(2), "r3", now)).toEqual({ kind: "issue", generation: 3, replay: true });
+  });
+  test("the token before ends the session when anybody else comes with it", () => {
+    expect(planRefresh(session, token(2), "other", now)).toEqual({ kind: "revoke" });
+    expect(planRefresh(session, token(0), "r3", now)).toEqual({ kind: "revoke" });
+  });
+  test("an id that led to this generation cannot lead to the next", () => {
+    expect(planRefresh(session, token(3), "r3", now)).toEqual({ kind: "reused_request_id" });
+  });
+  test("a token whose answer was lost is refused, and ends nothing", () => {
+    expect(planRefresh(session, token(3, true), "r4", now)).toEqual({ kind: "refuse" });
+  });
+  test("a session that is over refreshes nothing", () => {
+    expect(planRefresh({ ...session, revoked: true }, token(3), "r4", now)).toEqual({ kind: "refuse" });
+    expect(planRefresh({ ...session, expireTime: now }, token(3), "r4", now)).toEqual({ kind: "refuse" });
+  });
+});
+
+test("an e-mail address is the same in capital letters", () => {
+  expect(normalizeEmail(" Ada@Example.ORG ")).toBe("ada@example.org");
+});
