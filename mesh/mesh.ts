@@ -1,9 +1,27 @@
+import { performance } from "node:perf_hooks";
 import type { Logger } from "pino";
-import type { Clock } from "#mesh/clock.ts";
+import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract.ts";
+import { type Clock, systemClock } from "#mesh/clock.ts";
 import type { MeshConfig } from "#mesh/config.ts";
 import type { Client, Contract, Implementation } from "#mesh/contract/contract.ts";
-import type { SigningKeySource } from "#mesh/identity/user-tokens.ts";
+import { createCallConfigs } from "#mesh/discovery/call-config.ts";
+import { type EndpointSource, staticEndpoints } from "#mesh/discovery/endpoints.ts";
+import { identityServiceKeys } from "#mesh/identity/identity-service-keys.ts";
+import { createKeyRing, KEY_FETCH_TIMEOUT_MS, type SigningKeySource } from "#mesh/identity/key-ring.ts";
+import { createUserTokens, type UserTokens } from "#mesh/identity/user-tokens.ts";
+import { sharedSecretIdentity, type WorkloadIdentity } from "#mesh/identity/workload.ts";
+import { concurrencyCeiling } from "#mesh/rpc/admission.ts";
 import type { Call, User } from "#mesh/rpc/call.ts";
+import { type BackgroundOptions, backgroundCall } from "#mesh/rpc/call-context.ts";
+import { type Channels, createChannels, STARTUP_GRACE_MS } from "#mesh/rpc/channels.ts";
+import { createClient } from "#mesh/rpc/client.ts";
+import { readDescriptors } from "#mesh/rpc/descriptors.ts";
+import { MAX_CONCURRENT_CALLS, MAX_CONCURRENT_STREAMS } from "#mesh/rpc/limits.ts";
+import { endWithProcess } from "#mesh/rpc/process-end.ts";
+import { type RunningServer, startServer } from "#mesh/rpc/server.ts";
+import { createLogger } from "#mesh/telemetry/log.ts";
+
+export type { RunningServer } from "#mesh/rpc/server.ts";
 
 /** One process's part of the mesh: its clients, its server, and who it is. */
 export interface Mesh {
@@ -15,7 +33,7 @@ export interface Mesh {
   /** A typed client. Its target is `mesh:///<contract.owner>`; all clients of one owner share connections. */
   client<C extends Contract>(contract: C): Client<C>;
   /** A `Call` for work that nobody asked for: no caller, no end user, a deadline of its own. */
-  background(options: { readonly name: string; readonly timeoutMs: number; readonly signal?: AbortSignal }): Call;
+  background(options: BackgroundOptions): Call;
   /** The end user of a token that stands in a request. Throws an `RpcError` TOKEN_INVALID or TOKEN_EXPIRED. */
   verifyUser(token: string, call: Call): Promise<User>;
   /**
@@ -33,9 +51,107 @@ export interface ServeOptions {
   readonly close?: () => Promise<void>;
 }
 
-export interface RunningServer {
-  readonly host: string;
-  readonly port: number;
-  /** Stops new calls, finishes the running ones within a bound, and releases everything. Idempotent. */
-  close(): Promise<void>;
+/** What a mesh stands on; tests put their own parts in. */
+export interface MeshParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly endpoints: EndpointSource;
+  readonly signingKeys: SigningKeySource;
+  readonly descriptors: () => Uint8Array;
+  /** How long after its start a process waits for services that it has not seen yet. */
+  readonly startupGraceMs: number;
+}
+
+/** The mesh as one process holds it, without the process: nothing listens to signals, nobody exits. */
+export interface MeshNode extends Omit<Mesh, "serve"> {
+  serve(options: ServeOptions): Promise<RunningServer>;
+  /** Closes the connections to other services. */
+  close(): void;
+}
+
+/** Joins this process to the mesh as workload `name`. Connects to nothing before the first call. */
+export function createMesh(name: string, config: MeshConfig): Mesh {
+  const node = createMeshNode(name, config);
+  return {
+    ...node,
+    async serve(options) {
+      const server = await node.serve(options);
+      endWithProcess(server, node.log);
+      return server;
+    },
+  };
+}
+
+/** A mesh without process hooks, for tests and for processes that have several. */
+export function createMeshNode(name: string, config: MeshConfig, given: Partial<MeshParts> = {}): MeshNode {
+  const parts = withDefaults(name, config, given);
+  const { log, clock } = parts;
+  const workloads = sharedSecretIdentity(name, config.secret);
+  const configs = createCallConfigs();
+  const channels = createChannels({ endpoints: parts.endpoints, configs }, parts.startupGraceMs);
+  const client = <C extends Contract>(contract: C): Client<C> => {
+    configs.add(contract);
+    return createClient({ log, workloads, channels }, contract);
+  };
+  const background = (options: BackgroundOptions): Call => backgroundCall(options, log);
+  let ownKeys = given.signingKeys;
+  const publishedKeys = identityServiceKeys(client(IdentityService), (signal) =>
+    background({ name: "signing-keys", timeoutMs: KEY_FETCH_TIMEOUT_MS, signal }),
+  );
+  const signingKeys: SigningKeySource = { keys: (signal) => (ownKeys ?? publishedKeys).keys(signal) };
+  const users = createUserTokens(
+    createKeyRing(signingKeys, log, () => performance.now()),
+    clock,
+  );
+  return {
+    name,
+    config,
+    log,
+    clock,
+    client,
+    background,
+    verifyUser: async (token) => users.verify(token),
+    serve(options) {
+      ownKeys = options.signingKeys ?? ownKeys;
+      return serve({ config, parts, workloads, users, channels }, options);
+    },
+    close: () => channels.close(),
+  };
+}
+
+function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts>): Omit<MeshParts, "signingKeys"> {
+  const { instance, version, logLevel: level } = config;
+  return {
+    clock: given.clock ?? systemClock,
+    log: given.log ?? createLogger({ workload: name, instance, version, level }),
+    endpoints: given.endpoints ?? staticEndpoints(config.targets),
+    descriptors: given.descriptors ?? readDescriptors,
+    startupGraceMs: given.startupGraceMs ?? STARTUP_GRACE_MS,
+  };
+}
+
+interface Serving {
+  readonly config: MeshConfig;
+  readonly parts: Omit<MeshParts, "signingKeys">;
+  readonly workloads: WorkloadIdentity;
+  readonly users: UserTokens;
+  readonly channels: Channels;
+}
+
+function serve(serving: Serving, { services, close }: ServeOptions): Promise<RunningServer> {
+  const { config, parts, workloads, users, channels } = serving;
+  const admission = {
+    calls: concurrencyCeiling(MAX_CONCURRENT_CALLS),
+    streams: concurrencyCeiling(MAX_CONCURRENT_STREAMS),
+  };
+  return startServer({
+    ...config.listen,
+    services,
+    parts: { log: parts.log, workloads, users, admission, openStreams: new Set() },
+    descriptors: parts.descriptors,
+    close: async () => {
+      await close?.();
+      channels.close();
+    },
+  });
 }

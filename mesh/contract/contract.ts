@@ -1,5 +1,4 @@
-import type { CodeName, RpcError } from "#mesh/contract/errors.ts";
-import type { MeshReason } from "#mesh/contract/reasons.ts";
+import type { CodeName, MeshReason, RpcError } from "#mesh/contract/errors.ts";
 import type { Result } from "#mesh/result.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 

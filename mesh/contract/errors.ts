@@ -1,9 +1,12 @@
 import type { Code } from "#gen/google/rpc/code.ts";
+import { meshReasons } from "#gen/mesh/v1/reasons.ts";
 import type { Contract, ContractReason } from "#mesh/contract/contract.ts";
-import { type MeshReason, meshReasons } from "#mesh/contract/reasons.ts";
 
 /** The name of a gRPC status code: `NOT_FOUND`. */
 export type CodeName = keyof typeof Code;
+
+/** Why the mesh itself fails a call; see `mesh/v1/error_reason.proto`. */
+export type MeshReason = keyof typeof meshReasons;
 
 /** One broken rule of a request. */
 export interface Violation {

@@ -1,0 +1,140 @@
+import type { Logger } from "pino";
+import { systemClock } from "#mesh/clock.ts";
+import { meshFailure } from "#mesh/contract/errors.ts";
+import { bearerToken, type Call, type MethodInfo, type TraceContext, type User } from "#mesh/rpc/call.ts";
+import { deadlineExceeded } from "#mesh/rpc/status.ts";
+import { newSpan } from "#mesh/rpc/trace.ts";
+
+/** The longest delay that a Node timer takes; a longer one would fire at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** The present moment in epoch milliseconds, by the machine's clock: deadlines race real timers, in tests as well. */
+export function epochMs(): number {
+  return systemClock.now().getTime();
+}
+
+export interface CallInit {
+  readonly method: MethodInfo;
+  readonly deadline: number;
+  readonly caller: string;
+  readonly user: User | undefined;
+  readonly token: string | undefined;
+  readonly trace: TraceContext;
+  /** Makes the log of the call when it is first asked for. */
+  readonly log: () => Logger;
+}
+
+/** The `Call` that the mesh makes. The signal and the log cost more than many calls do, so each waits to be read. */
+export class CallContext implements Call {
+  readonly method: MethodInfo;
+  readonly deadline: number;
+  readonly caller: string;
+  readonly user: User | undefined;
+  readonly trace: TraceContext;
+  readonly [bearerToken]: string | undefined;
+  readonly #makeLog: () => Logger;
+  #log: Logger | undefined;
+  #controller: AbortController | undefined;
+  #abortReason: unknown;
+
+  constructor(init: CallInit) {
+    this.method = init.method;
+    this.deadline = init.deadline;
+    this.caller = init.caller;
+    this.user = init.user;
+    this.trace = init.trace;
+    this[bearerToken] = init.token;
+    this.#makeLog = init.log;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  get log(): Logger {
+    this.#log ??= this.#makeLog();
+    return this.#log;
+  }
+
+  /** Aborts the signal. Later reasons are ignored. */
+  abort(reason: Error): void {
+    if (this.#abortReason !== undefined) return;
+    this.#abortReason = reason;
+    this.#controller?.abort(reason);
+  }
+}
+
+export interface BackgroundOptions {
+  /** What the work is, for logs: `expire-reservations`. */
+  readonly name: string;
+  readonly timeoutMs: number;
+  /** Ends the work early. */
+  readonly signal?: AbortSignal;
+  /** The token of an end user on whose behalf the work is done. */
+  readonly token?: string;
+}
+
+/** A call for work that nobody asked for. Its timer does not keep the process alive. */
+export function backgroundCall({ name, timeoutMs, signal, token }: BackgroundOptions, log: Logger): Call {
+  const trace = newSpan(undefined);
+  const context = new CallContext({
+    method: backgroundMethod(name),
+    deadline: epochMs() + timeoutMs,
+    caller: "",
+    user: undefined,
+    token,
+    trace,
+    log: () => log.child({ background: name, traceId: trace.traceId }),
+  });
+  abortLater(context, timeoutMs, signal);
+  return context;
+}
+
+/** The same call with less time: `timeoutMs` from now, or its own deadline when that comes first. */
+export function withTimeout(call: Call, timeoutMs: number): Call {
+  const now = epochMs();
+  const deadline = Math.min(call.deadline, now + timeoutMs);
+  const { method, caller, user, trace } = call;
+  const token = call[bearerToken];
+  const context = new CallContext({ method, deadline, caller, user, trace, token, log: () => call.log });
+  abortLater(context, deadline - now, call.signal);
+  return context;
+}
+
+/** Aborts when the time is up, or with `parent`. */
+function abortLater(context: CallContext, timeoutMs: number, parent: AbortSignal | undefined): void {
+  const onTimeout = () => {
+    parent?.removeEventListener("abort", onParentAbort);
+    context.abort(deadlineExceeded(context.method.path, false));
+  };
+  const onParentAbort = () => {
+    clearTimeout(timer);
+    context.abort(asError(parent?.reason));
+  };
+  const timer = setTimeout(onTimeout, Math.min(Math.max(timeoutMs, 0), MAX_TIMER_MS)).unref();
+  if (parent?.aborted) onParentAbort();
+  else parent?.addEventListener("abort", onParentAbort, { once: true });
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : meshFailure("CANCELLED", "the work was cancelled");
+}
+
+function backgroundMethod(name: string): MethodInfo {
+  const refuse = (): never => {
+    throw new TypeError(`background work (${name}) has no request and no response`);
+  };
+  return {
+    service: "background",
+    name,
+    path: `background/${name}`,
+    idempotency: "UNKNOWN",
+    encodeRequest: refuse,
+    encodeResponse: refuse,
+    decodeResponse: refuse,
+  };
+}

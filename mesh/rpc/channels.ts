@@ -1,0 +1,70 @@
+import { Channel, type ChannelInterface, connectivityState, credentials } from "@grpc/grpc-js";
+import { meshFailure } from "#mesh/contract/errors.ts";
+import { type Discovery, discoveryOptions, targetOf } from "#mesh/discovery/resolver.ts";
+import { epochMs } from "#mesh/rpc/call-context.ts";
+import { MAX_MESSAGE_BYTES } from "#mesh/rpc/limits.ts";
+
+/** A way to one service. */
+export interface Route {
+  readonly channel: ChannelInterface;
+  /**
+   * Whether a call should wait for the service to come up rather than fail at once. The processes of a shop start
+   * side by side in any order, so for the first seconds a service that was never seen is taken to be on its way.
+   * One that has been seen and is gone is down, and its callers are told at once, however young this process is.
+   */
+  readonly waitForReady: boolean;
+}
+
+/** The channels of one process: one for each service it calls, shared by all clients, opened by the first call. */
+export interface Channels {
+  /** Throws SERVICE_UNAVAILABLE when the channels have been closed. */
+  route(owner: string): Route;
+  close(): void;
+}
+
+/** How long after the start of a process the services it calls may take to come up. */
+export const STARTUP_GRACE_MS = 10_000;
+
+const channelOptions = {
+  "grpc.enable_channelz": 0,
+  "grpc.enable_http_proxy": 0,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 2_000,
+  "grpc.keepalive_time_ms": 30_000,
+  "grpc.keepalive_timeout_ms": 10_000,
+  "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+};
+
+interface Target {
+  readonly channel: ChannelInterface;
+  seenReady: boolean;
+}
+
+/** Opens channels to `mesh:///<owner>` as calls need them. */
+export function createChannels(discovery: Discovery, startupGraceMs: number = STARTUP_GRACE_MS): Channels {
+  const graceEndsMs = epochMs() + startupGraceMs;
+  const targets = new Map<string, Target>();
+  const options = { ...channelOptions, ...discoveryOptions(discovery) };
+  let closed = false;
+
+  const open = (owner: string): Target => {
+    const channel = new Channel(targetOf(owner), credentials.createInsecure(), options);
+    const target = { channel, seenReady: false };
+    targets.set(owner, target);
+    return target;
+  };
+  return {
+    route(owner) {
+      if (closed) throw meshFailure("SERVICE_UNAVAILABLE", "this process is shutting down", { remote: true });
+      const target = targets.get(owner) ?? open(owner);
+      if (!target.seenReady) {
+        target.seenReady = target.channel.getConnectivityState(false) === connectivityState.READY;
+      }
+      return { channel: target.channel, waitForReady: !target.seenReady && epochMs() < graceEndsMs };
+    },
+    close() {
+      closed = true;
+      for (const { channel } of targets.values()) channel.close();
+    },
+  };
+}

@@ -1,0 +1,19 @@
+// What one process takes from its peers, so that none of them can exhaust it.
+
+/** One message, compressed or not. Larger things are streamed. */
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** Headers of one call. */
+export const MAX_METADATA_BYTES = 16 * 1024;
+
+/** Calls answered once that run at a time; a call of 10 ms at this number is 100,000 a second, more than a core does. */
+export const MAX_CONCURRENT_CALLS = 1_000;
+
+/** Calls answered by a stream that are open at a time. */
+export const MAX_CONCURRENT_STREAMS = 1_000;
+
+/** Calls at a time on one connection, held by HTTP/2 itself: the caller's side waits. */
+export const MAX_STREAMS_PER_CONNECTION = 1_000;
+
+/** Memory that one connection may hold in Node's HTTP/2, in megabytes; a peer that reads nothing reaches it. */
+export const MAX_SESSION_MEMORY_MB = 64;

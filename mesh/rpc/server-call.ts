@@ -1,0 +1,199 @@
+import { Metadata, ServerInterceptingCall, type ServerInterceptingCallInterface, status } from "@grpc/grpc-js";
+import { meshFailure, type RpcError } from "#mesh/contract/errors.ts";
+import { encodeFailure, type WireStatus } from "#mesh/rpc/status.ts";
+
+/** What becomes of a call, told to its owner; each at most once but for `begin`, which comes first. */
+export interface ServerCallEvents<State> {
+  /** The headers are there. */
+  begin(call: ServerCall<State>): void;
+  /** grpc-js would end the call by itself, with this status. The owner says how instead, by `call.fail`. */
+  refused(call: ServerCall<State>, refusal: Refusal): void;
+  /** The caller gave up, or its connection broke. There is nobody to answer. */
+  cancelled(call: ServerCall<State>): void;
+}
+
+/** A status that grpc-js made. */
+export interface Refusal {
+  readonly code: number;
+  readonly details: string;
+}
+
+/**
+ * One incoming call as bytes: requests are pulled one at a time, responses are pushed one at a time, and the call ends
+ * exactly once. All four kinds of method are made of these.
+ *
+ * It sits directly on the interface that grpc-js gives to server interceptors, which is cheaper than the streams and
+ * emitters that grpc-js builds for its own handlers, and pulls, where they push. The status of every end, also of
+ * those that grpc-js decides on by itself (its deadline timer, a message over the limit), goes through here, so that
+ * each carries an `ErrorInfo`.
+ */
+export class ServerCall<State> {
+  /** What the owner keeps of the call. */
+  readonly state: State;
+  metadata: Metadata = noMetadata;
+  /** Whether the call has ended; what is read or written from then on rejects with `endReason`. */
+  ended = false;
+  endReason: Error | undefined;
+  readonly #wire: ServerInterceptingCallInterface;
+  readonly #sendStatus: ServerInterceptingCallInterface["sendStatus"];
+  readonly #service: string;
+  #timer: NodeJS.Timeout | undefined;
+  #waiting: Waiting<Buffer | undefined> | undefined;
+  #writing: Waiting<void> | undefined;
+  #single: Buffer | undefined;
+  #wantsSingle = false;
+  #onEnd: (() => void) | undefined;
+
+  constructor(wire: ServerInterceptingCallInterface, service: string, state: State, events: ServerCallEvents<State>) {
+    this.state = state;
+    this.#service = service;
+    this.#wire = wire;
+    this.#sendStatus = wire.sendStatus;
+    // grpc-js ends calls through its own method; an instance's property of that name comes first.
+    wire.sendStatus = (refusal) => {
+      if (!this.ended) events.refused(this, refusal);
+    };
+    wire.start({
+      onReceiveMetadata: (metadata) => {
+        this.metadata = metadata;
+        events.begin(this);
+      },
+      onReceiveMessage: (bytes: Buffer) => this.#onMessage(bytes),
+      onReceiveHalfClose: () => this.#onHalfClose(),
+      onCancel: () => {
+        if (!this.ended) events.cancelled(this);
+      },
+    });
+  }
+
+  /** The caller's deadline in epoch milliseconds; infinite when it set none. */
+  get callerDeadline(): number {
+    const deadline = this.#wire.getDeadline();
+    return typeof deadline === "number" ? deadline : deadline.getTime();
+  }
+
+  /** Runs `onTimeout` after `delayMs`, unless the call has ended by then. */
+  setTimer(delayMs: number, onTimeout: () => void): void {
+    this.#timer = setTimeout(onTimeout, delayMs);
+  }
+
+  /** Runs `action` when the call ends, at once when it has. Holds one action. */
+  onEnd(action: () => void): void {
+    if (this.ended) action();
+    else this.#onEnd = action;
+  }
+
+  /** The next request; undefined when the caller has sent its last. One read at a time. */
+  read(): Promise<Buffer | undefined> {
+    return new Promise((resolve, reject) => {
+      if (this.ended) return reject(this.endReason);
+      this.#waiting = { resolve, reject };
+      this.#wire.startRead();
+    });
+  }
+
+  /** The one request of a method that takes one. Rejects with INVALID_REQUEST when the caller sends none, or more. */
+  async readOnly(): Promise<Buffer> {
+    this.#wantsSingle = true;
+    const bytes = await this.read();
+    if (bytes === undefined) throw meshFailure("INVALID_REQUEST", "the call came without a request message");
+    return bytes;
+  }
+
+  #onMessage(bytes: Buffer): void {
+    if (!this.#wantsSingle) {
+      this.#settleRead(bytes);
+    } else if (this.#single === undefined) {
+      this.#single = bytes;
+      this.#wire.startRead(); // only the end of the stream tells that it was the only one
+    } else {
+      this.#rejectRead(meshFailure("INVALID_REQUEST", "the method takes one request message, and more came"));
+    }
+  }
+
+  #onHalfClose(): void {
+    this.#settleRead(this.#single);
+  }
+
+  #settleRead(bytes: Buffer | undefined): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.resolve(bytes);
+  }
+
+  #rejectRead(reason: Error): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.reject(reason);
+  }
+
+  /** Sends a response; resolves when the transport has taken it, so that a slow caller slows the writer down. */
+  write(bytes: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.ended) return reject(this.endReason);
+      this.#writing = { resolve, reject };
+      this.#wire.sendMessage(bytes, resolve);
+    });
+  }
+
+  /** Ends the call well, with a last response when there is one. Returns false when it had ended before. */
+  succeed(bytes?: Buffer): boolean {
+    if (!this.#end(finished)) return false;
+    if (bytes !== undefined) this.#wire.sendMessage(bytes, ignore);
+    this.#sendStatus.call(this.#wire, OK);
+    return true;
+  }
+
+  /** Ends the call with a failure. Returns false when it had ended before. */
+  fail(failure: RpcError): boolean {
+    if (!this.#end(failure)) return false;
+    const { code, details, metadata }: WireStatus = encodeFailure(failure, this.#service);
+    this.#sendStatus.call(this.#wire, { code, details, metadata });
+    return true;
+  }
+
+  /** Ends the call without an answer. Returns false when it had ended before. */
+  abandon(failure: RpcError): boolean {
+    return this.#end(failure);
+  }
+
+  #end(reason: Error): boolean {
+    if (this.ended) return false;
+    this.ended = true;
+    this.endReason = reason;
+    clearTimeout(this.#timer);
+    this.#rejectRead(reason);
+    this.#writing?.reject(reason);
+    this.#onEnd?.();
+    return true;
+  }
+}
+
+interface Waiting<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+const noMetadata = new Metadata();
+const finished = new Error("the call has been answered");
+const OK = { code: status.OK, details: "", metadata: null };
+const ignore = (): void => {};
+
+/**
+ * What an interceptor returns to take a call over: grpc-js starts it with the listener of its own handler, which is
+ * never called, because the call is handed to its new owner instead.
+ */
+export class TakenOverCall extends ServerInterceptingCall {
+  readonly #wire: ServerInterceptingCallInterface;
+  readonly #own: (wire: ServerInterceptingCallInterface) => void;
+
+  constructor(wire: ServerInterceptingCallInterface, own: (wire: ServerInterceptingCallInterface) => void) {
+    super(wire);
+    this.#wire = wire;
+    this.#own = own;
+  }
+
+  override start(): void {
+    this.#own(this.#wire);
+  }
+}

@@ -1,0 +1,153 @@
+import {
+  Server,
+  ServerCredentials,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerOptions,
+} from "@grpc/grpc-js";
+import type { Implementation } from "#mesh/contract/contract.ts";
+import { meshFailure } from "#mesh/contract/errors.ts";
+import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
+import { MAX_MESSAGE_BYTES, MAX_SESSION_MEMORY_MB, MAX_STREAMS_PER_CONNECTION } from "#mesh/rpc/limits.ts";
+import { type Method, methodsOf } from "#mesh/rpc/method.ts";
+import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection.ts";
+import { TakenOverCall } from "#mesh/rpc/server-call.ts";
+import { type ServerParts, serveRoute } from "#mesh/rpc/server-pipeline.ts";
+import { shutDown } from "#mesh/rpc/server-shutdown.ts";
+import { encodeFailure } from "#mesh/rpc/status.ts";
+import { createRequestValidator } from "#mesh/rpc/validation.ts";
+
+export interface StartOptions {
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  readonly services: readonly Implementation[];
+  readonly parts: ServerParts;
+  readonly descriptors: () => Uint8Array;
+  /** Releases what the handlers used, after the last call has ended. */
+  readonly close: () => Promise<void>;
+}
+
+export interface RunningServer {
+  readonly host: string;
+  readonly port: number;
+  /** Stops new calls, finishes the running ones within a bound, and releases everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** What grpc-js leaves open by default, bounded. */
+const grpcOptions: ServerOptions = {
+  "grpc.enable_channelz": 0,
+  "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
+  "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+  "grpc-node.max_session_memory": MAX_SESSION_MEMORY_MB,
+  // Silent connections are closed, dead ones are noticed, and none lives for ever, so that callers spread anew.
+  "grpc.max_connection_idle_ms": 5 * 60_000,
+  "grpc.max_connection_age_ms": 60 * 60_000,
+  "grpc.max_connection_age_grace_ms": 10 * 60_000,
+  "grpc.keepalive_time_ms": 60_000,
+  "grpc.keepalive_timeout_ms": 20_000,
+};
+
+type Start = (wire: ServerInterceptingCallInterface) => void;
+
+/** Listens and serves. Rejects when the address cannot be listened on, or when two implementations share a path. */
+export async function startServer(options: StartOptions): Promise<RunningServer> {
+  const { host, services, parts } = options;
+  const names = services.map(({ contract }) => contract.name);
+  const starts = new Map<string, Start>();
+  const exemptPaths = new Set<string>();
+  const server = new Server({
+    ...grpcOptions,
+    interceptors: [
+      ({ path }, wire) => {
+        const start = starts.get(path);
+        if (start !== undefined) return new TakenOverCall(wire, start);
+        return exemptPaths.has(path) ? new ServerInterceptingCall(wire) : new TakenOverCall(wire, refuseUnknown(path));
+      },
+    ],
+  });
+  const health = createHealth(names);
+  const reflected = [...names, healthServiceName, ...reflectionServiceNames];
+  for (const { definition, implementation } of [
+    health.service,
+    ...reflectionServices({ descriptors: options.descriptors, services: reflected }),
+  ]) {
+    server.addService(definition, implementation);
+    for (const { path } of Object.values(definition)) exemptPaths.add(path);
+  }
+  for (const [method, start] of routesOf(options)) {
+    starts.set(method.info.path, start);
+    register(server, method);
+  }
+  letUnknownPathsThrough(server);
+  const port = await listen(server, host, options.port);
+  health.setServing(true);
+  parts.log.info({ host, port, services: names }, "serving");
+  let closing: Promise<void> | undefined;
+  return {
+    host,
+    port,
+    close() {
+      closing ??= shutDown({ server, health, openStreams: parts.openStreams, log: parts.log, close: options.close });
+      return closing;
+    },
+  };
+}
+
+function* routesOf({ services, parts, descriptors }: StartOptions): Iterable<readonly [Method, Start]> {
+  const validator = createRequestValidator(descriptors);
+  for (const { contract, handlers } of services) {
+    for (const [key, method] of methodsOf(contract)) {
+      const handler = handlers[key];
+      if (handler === undefined) throw new TypeError(`${method.info.path} has no handler`);
+      yield [method, serveRoute({ parts, method, handler, check: validator(method.policy.request) })];
+    }
+  }
+}
+
+/** Makes a path known to grpc-js. Its own handler is never reached: the interceptor takes the call over as bytes. */
+function register(server: Server, { info, requestStream, responseStream }: Method): void {
+  const type = requestStream ? (responseStream ? "bidi" : "clientStream") : responseStream ? "serverStream" : "unary";
+  if (!server.register(info.path, unreachable, passBytes, passBytes, type)) {
+    throw new TypeError(`${info.path} is implemented twice`);
+  }
+}
+
+const passBytes = (bytes: Buffer): Buffer => bytes;
+const unreachable = (): never => {
+  throw new Error("calls are taken over before they reach the handlers of grpc-js");
+};
+
+/**
+ * grpc-js answers unknown paths with a bare status, before any interceptor. It looks paths up through a method of its
+ * own; a look-up that always finds something lets these calls through to the interceptor, which refuses them with an
+ * `ErrorInfo` as every failure has. If a later grpc-js looks elsewhere, the bare status is back, and a test says so.
+ */
+function letUnknownPathsThrough(server: Server): void {
+  // biome-ignore lint/complexity/useLiteralKeys: brackets are how TypeScript lets a private member be read
+  const lookUp = server["_retrieveHandler"].bind(server);
+  const anything = { func: unreachable, serialize: passBytes, deserialize: passBytes, type: "unary" };
+  Object.defineProperty(server, "_retrieveHandler", {
+    value: (path: string) => lookUp(path) ?? { ...anything, path },
+  });
+}
+
+function refuseUnknown(path: string): Start {
+  const [, service = "", method = ""] = path.slice(0, MAX_SHOWN_PATH_CHARS).split("/");
+  const failure = meshFailure("METHOD_UNKNOWN", `there is no method ${method} of a service ${service} here`);
+  return (wire) => wire.sendStatus(encodeFailure(failure, service));
+}
+
+/** Long enough for any method there is; a path of some other length is not echoed whole. */
+const MAX_SHOWN_PATH_CHARS = 200;
+
+function listen(server: Server, host: string, port: number): Promise<number> {
+  const address = `${host}:${port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, boundPort) => {
+      if (error === null) resolve(boundPort);
+      else reject(new Error(`cannot listen on ${address}: ${error.message}`));
+    });
+  });
+}

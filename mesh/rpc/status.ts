@@ -1,0 +1,173 @@
+import { Metadata } from "@grpc/grpc-js";
+import type { Any } from "#gen/google/protobuf/any.ts";
+import { Code } from "#gen/google/rpc/code.ts";
+import { BadRequest, ErrorInfo, RetryInfo } from "#gen/google/rpc/error_details.ts";
+import { Status } from "#gen/google/rpc/status.ts";
+import { type CodeName, type MeshReason, meshFailure, RpcError, type Violation } from "#mesh/contract/errors.ts";
+
+/** How a call ends on the wire, in the terms of grpc-js. */
+export interface WireStatus {
+  readonly code: number;
+  readonly details: string;
+  readonly metadata: Metadata;
+}
+
+const DETAILS_KEY = "grpc-status-details-bin";
+const RETRY_PUSHBACK_KEY = "grpc-retry-pushback-ms";
+const TYPE_URL_PREFIX = "type.googleapis.com/";
+
+// Trailers travel in one header block, which many peers refuse beyond 8 KiB in all. The message stands in it twice
+// (plain and inside the details), so the three limits together stay below that.
+const MAX_MESSAGE_CHARS = 512;
+const MAX_VIOLATIONS_BYTES = 4_096;
+const MAX_VIOLATION_TEXT_CHARS = 512;
+
+const codeNames: readonly (CodeName | undefined)[] = Object.entries(Code).reduce<CodeName[]>((names, [name, code]) => {
+  // Holds because the keys of `Code` are the members of `CodeName`.
+  names[code] = name as CodeName;
+  return names;
+}, []);
+
+/** The name of a status code; UNKNOWN for a number that is none. */
+export function codeName(code: number): CodeName {
+  return codeNames[code] ?? "UNKNOWN";
+}
+
+/** Writes a failure as a status: a `google.rpc.Status` with one `ErrorInfo`, and the details that apply. */
+export function encodeFailure(failure: RpcError, domain: string): WireStatus {
+  const code = Code[failure.code];
+  const message = printable(failure.message, MAX_MESSAGE_CHARS);
+  const metadata = new Metadata();
+  metadata.set(DETAILS_KEY, toBuffer(Status.encode({ code, message, details: detailsOf(failure, domain) }).finish()));
+  // The client below has spent its tries on this already: a further one from above would multiply them hop by hop.
+  if (failure.remote && failure.code === "UNAVAILABLE") metadata.set(RETRY_PUSHBACK_KEY, "-1");
+  return { code, details: message, metadata };
+}
+
+function detailsOf(failure: RpcError, domain: string): Any[] {
+  const info = { reason: failure.reason, domain: failure.domain || domain, metadata: failure.metadata };
+  const details = [any("google.rpc.ErrorInfo", ErrorInfo.encode(info).finish())];
+  if (failure.violations.length > 0) {
+    const fieldViolations = withinLimit(failure.violations);
+    details.push(any("google.rpc.BadRequest", BadRequest.encode({ fieldViolations }).finish()));
+  }
+  if (failure.retryDelayMs !== undefined) {
+    const retryDelay = {
+      seconds: BigInt(Math.trunc(failure.retryDelayMs / 1_000)),
+      nanos: Math.trunc((failure.retryDelayMs % 1_000) * 1e6),
+    };
+    details.push(any("google.rpc.RetryInfo", RetryInfo.encode({ retryDelay }).finish()));
+  }
+  return details;
+}
+
+function any(type: string, value: Uint8Array): Any {
+  return { typeUrl: TYPE_URL_PREFIX + type, value: toBuffer(value) };
+}
+
+/** As many violations as fit in a trailer; a last one tells how many do not. */
+function withinLimit(violations: readonly Violation[]): Violation[] {
+  const kept: Violation[] = [];
+  let bytes = 0;
+  for (const violation of violations) {
+    const description = printable(violation.description, MAX_VIOLATION_TEXT_CHARS);
+    bytes += Buffer.byteLength(violation.field) + Buffer.byteLength(description) + violation.reason.length + 8;
+    if (bytes > MAX_VIOLATIONS_BYTES && kept.length > 0) {
+      const left = violations.length - kept.length;
+      kept.push({ field: "", description: `and ${left} more violations`, reason: "more" });
+      break;
+    }
+    kept.push({ field: violation.field, description, reason: violation.reason });
+  }
+  return kept;
+}
+
+/** Text that may stand in a header: not too long, and without half a surrogate pair, on which grpc-js throws. */
+function printable(text: string, maxChars: number): string {
+  const short = text.length <= maxChars ? text : `${text.slice(0, maxChars - 1)}…`;
+  return Buffer.from(short).toString();
+}
+
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Reads the status of a call to `service` that did not succeed. One without details gets a reason of the mesh. */
+export function decodeFailure(status: WireStatus, service: string): RpcError {
+  const code = codeName(status.code);
+  const details = readDetails(status.metadata);
+  if (details === undefined || details.info === undefined) return bareFailure(code, status.details, service);
+  return new RpcError({
+    code,
+    reason: details.info.reason,
+    message: details.message || status.details,
+    domain: details.info.domain,
+    metadata: details.info.metadata,
+    violations: details.violations,
+    retryDelayMs: details.retryDelayMs,
+    remote: true,
+  });
+}
+
+interface FailureDetails {
+  readonly message: string;
+  readonly info: ErrorInfo | undefined;
+  readonly violations: readonly Violation[];
+  readonly retryDelayMs: number | undefined;
+}
+
+function readDetails(metadata: Metadata): FailureDetails | undefined {
+  const [bytes] = metadata.get(DETAILS_KEY);
+  if (!Buffer.isBuffer(bytes)) return undefined;
+  try {
+    const status = Status.decode(bytes);
+    const find = (type: string) => status.details.find((detail) => detail.typeUrl === TYPE_URL_PREFIX + type)?.value;
+    const info = find("google.rpc.ErrorInfo");
+    const badRequest = find("google.rpc.BadRequest");
+    const retry = find("google.rpc.RetryInfo");
+    const delay = retry === undefined ? undefined : RetryInfo.decode(retry).retryDelay;
+    return {
+      message: status.message,
+      info: info === undefined ? undefined : ErrorInfo.decode(info),
+      violations: badRequest === undefined ? [] : BadRequest.decode(badRequest).fieldViolations,
+      retryDelayMs: delay === undefined ? undefined : Number(delay.seconds) * 1_000 + delay.nanos / 1e6,
+    };
+  } catch {
+    return undefined; // not ours: the code alone must do
+  }
+}
+
+const reasonByCode: Readonly<Partial<Record<CodeName, MeshReason>>> = {
+  CANCELLED: "CANCELLED",
+  INVALID_ARGUMENT: "INVALID_REQUEST",
+  DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED",
+  PERMISSION_DENIED: "NOT_ALLOWED",
+  RESOURCE_EXHAUSTED: "OVERLOADED",
+  UNIMPLEMENTED: "METHOD_UNKNOWN",
+  UNAVAILABLE: "SERVICE_UNAVAILABLE",
+  UNAUTHENTICATED: "CALLER_UNKNOWN",
+};
+
+/** A status that grpc-js or a proxy made: there is a code and a sentence, and the reason follows from them. */
+function bareFailure(code: CodeName, message: string, service: string): RpcError {
+  return new RpcError({
+    code,
+    reason: reasonOfBareStatus(code, message),
+    message: `${service}: ${message}`,
+    domain: service,
+    metadata: code === "UNAVAILABLE" ? { service } : {},
+    remote: true,
+  });
+}
+
+/** The mesh's reason for a status that grpc-js made by itself. */
+export function reasonOfBareStatus(code: CodeName, message: string): MeshReason {
+  // grpc-js tells a message over the limit from other exhaustion by its text alone.
+  if (code === "RESOURCE_EXHAUSTED" && message.includes("larger than")) return "MESSAGE_TOO_LARGE";
+  return reasonByCode[code] ?? "INTERNAL";
+}
+
+/** The failure of a call whose time is up, on either side of it. */
+export function deadlineExceeded(service: string, remote: boolean): RpcError {
+  return meshFailure("DEADLINE_EXCEEDED", `${service} did not answer before the deadline`, { domain: service, remote });
+}

@@ -1,0 +1,105 @@
+import { createFileRegistry, type DescMessage, fromBinary, type Registry } from "@bufbuild/protobuf";
+import { pathToString } from "@bufbuild/protobuf/reflect";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { createValidator, type Validator } from "@bufbuild/protovalidate";
+import type { Violation } from "#mesh/contract/errors.ts";
+
+/** Checks the bytes of one request: returns every broken rule, none when the request is good. */
+export type RequestCheck = (bytes: Uint8Array) => readonly Violation[];
+
+/** Makes the check of a request type by its full name. Throws when the descriptors do not hold the type. */
+export type RequestValidator = (typeName: string) => RequestCheck;
+
+/** Deeper nesting than this is refused; the typed decoder stops at the same depth. */
+const MAX_DEPTH = 100;
+
+/**
+ * Checks requests against the rules in a serialized `google.protobuf.FileDescriptorSet` (protovalidate's options).
+ *
+ * The raw bytes are checked rather than the typed message, because that has lost what it was not made of: invalid
+ * UTF-8 reads as U+FFFD by then. The descriptors are parsed at the first use.
+ */
+export function createRequestValidator(descriptors: () => Uint8Array): RequestValidator {
+  let loaded: { readonly registry: Registry; readonly validator: Validator } | undefined;
+  const load = () => {
+    if (loaded === undefined) {
+      const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptors()));
+      loaded = { registry, validator: createValidator({ registry }) };
+    }
+    return loaded;
+  };
+  return (typeName) => {
+    const { registry, validator } = load();
+    const type = registry.getMessage(typeName);
+    if (type === undefined) throw new TypeError(`the descriptors hold no message ${typeName}`);
+    return (bytes) => check(validator, type, bytes);
+  };
+}
+
+const readOptions = { readUnknownFields: false, recursionLimit: MAX_DEPTH };
+
+function check(validator: Validator, type: DescMessage, bytes: Uint8Array): readonly Violation[] {
+  let message: ReturnType<typeof fromBinary>;
+  try {
+    message = fromBinary(type, bytes, readOptions);
+  } catch (error) {
+    return [malformed(type, bytes, error)];
+  }
+  const result = validator.validate(type, message);
+  if (result.kind === "valid") return [];
+  if (result.kind === "error") throw result.error; // a rule that cannot be evaluated is a defect of the contract
+  return result.violations.map(({ field, message: description, ruleId }) => ({
+    field: pathToString(field),
+    description,
+    reason: ruleId,
+  }));
+}
+
+function malformed(type: DescMessage, bytes: Uint8Array, error: unknown): Violation {
+  const field = findMalformed(type, bytes);
+  if (isBadText(error)) return { field, description: "must be valid UTF-8", reason: "string.utf8" };
+  const why = error instanceof Error ? error.message : String(error);
+  return { field, description: `is not in the binary format of ${type.typeName}: ${why}`, reason: "malformed" };
+}
+
+/** How the platform's decoder refuses text that is not UTF-8. */
+function isBadText(error: unknown): boolean {
+  return error instanceof TypeError && "code" in error && error.code === "ERR_ENCODING_INVALID_ENCODED_DATA";
+}
+
+/**
+ * The path of the first field that cannot be decoded, empty when it is the message itself. The decoder does not say,
+ * so each field is decoded once more by itself; only a request that is refused pays for it.
+ */
+function findMalformed(type: DescMessage, bytes: Uint8Array): string {
+  const fields = new Map(type.fields.map((field) => [field.number, field]));
+  const seen = new Map<number, number>();
+  const reader = new BinaryReader(bytes);
+  try {
+    while (reader.pos < reader.len) {
+      const start = reader.pos;
+      const [number, wireType] = reader.tag();
+      const field = fields.get(number);
+      const value = wireType === WireType.LengthDelimited ? reader.bytes() : reader.skip(wireType, number);
+      const index = seen.get(number) ?? 0;
+      seen.set(number, index + 1);
+      if (field === undefined || decodes(type, bytes.subarray(start, reader.pos))) continue;
+      const path = field.fieldKind === "list" ? `${field.name}[${index}]` : field.name;
+      const inner = field.message === undefined || field.fieldKind === "map" ? "" : findMalformed(field.message, value);
+      return inner === "" ? path : `${path}.${inner}`;
+    }
+  } catch {
+    // Cut short, or no field at all: the message itself is what is wrong.
+  }
+  return "";
+}
+
+function decodes(type: DescMessage, bytes: Uint8Array): boolean {
+  try {
+    fromBinary(type, bytes, readOptions);
+    return true;
+  } catch {
+    return false;
+  }
+}
