@@ -1,0 +1,52 @@
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { type MeshReason, meshFailure, type RpcError } from "#mesh/contract/errors.ts";
+import { encodeFailure } from "#mesh/rpc/status.ts";
+
+/** A failure of a call to `service`, as trailers. */
+export function failureTrailers(failure: RpcError, service: string): OutgoingHttpHeaders {
+  const { code, details, metadata } = encodeFailure(failure, service);
+  return { ...metadata.toHttp2Headers(), "grpc-status": String(code), "grpc-message": percentEncode(details) };
+}
+
+/** Answers a call with nothing but a failure: one header block, as gRPC's "trailers only". */
+export function answerFailure(stream: ServerHttp2Stream, failure: RpcError, service: string): void {
+  const headers = { ":status": 200, "content-type": "application/grpc", ...failureTrailers(failure, service) };
+  stream.respond(headers, { endStream: true });
+  discardRequest(stream);
+}
+
+/** Answers what isn't a gRPC call, in one line of text. */
+export function answerText(
+  stream: ServerHttp2Stream,
+  status: number,
+  text: string,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  stream.respond({ ":status": status, "content-type": "text/plain; charset=utf-8", ...headers });
+  stream.end(`${text}\n`);
+  discardRequest(stream);
+}
+
+/** After a full answer, tells a caller that still sends to stop (RFC 9113, section 8.1), and lets the stream end. */
+export function discardRequest(stream: ServerHttp2Stream): void {
+  stream.resume();
+  // Node sends trailers one turn of the loop after they were given; the reset must come after them.
+  setImmediate(() => {
+    if (!stream.destroyed && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+  });
+}
+
+/** A failure the gateway itself finds; `service` is the one that was called. */
+export function gatewayFailure(
+  reason: MeshReason,
+  service: string,
+  message: string,
+  options: { readonly retryDelayMs?: number; readonly metadata?: Readonly<Record<string, string>> } = {},
+): RpcError {
+  return meshFailure(reason, message, { domain: service, ...options });
+}
+
+/** As gRPC wants `grpc-message`: UTF-8 with all but printable ASCII in percent form. */
+function percentEncode(text: string): string {
+  return text.replace(/[^\x20-\x24\x26-\x7e]+/g, encodeURIComponent);
+}

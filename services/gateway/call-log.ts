@@ -1,0 +1,34 @@
+import type { Logger } from "pino";
+import { codeName } from "#mesh/rpc/status.ts";
+import type { Outcome } from "./pass-through.ts";
+import type { Route } from "./routes.ts";
+
+export interface LoggedCall {
+  readonly path: string;
+  readonly route: Route;
+  readonly peer: string;
+  readonly traceId: string;
+  readonly durationMs: number;
+  readonly outcome: Outcome;
+}
+
+/** The name of a method comes from outside and may be as long as a header. */
+const MAX_METHOD_CHARS = 100;
+
+/** The one line of a call. Never holds a header or a message. Failures of services are theirs to complain of. */
+export function logCall(log: Pick<Logger, "info" | "warn">, { path, route, outcome, ...call }: LoggedCall): void {
+  const { status, cancelled, reason, requestBytes, responseBytes } = outcome;
+  const line = {
+    service: route.service,
+    method: path.slice(route.service.length + 2).slice(0, MAX_METHOD_CHARS),
+    code: cancelled ? "CANCELLED" : codeName(status ?? -1),
+    reason,
+    durationMs: Math.round(call.durationMs * 100) / 100,
+    peer: call.peer,
+    requestBytes,
+    responseBytes,
+    traceId: call.traceId,
+  };
+  if (reason === undefined) log.info(line, "call");
+  else log.warn(line, "call");
+}

@@ -1,0 +1,88 @@
+import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Logger } from "pino";
+import { type ReceivedHeaders, rawOf } from "./headers.ts";
+import type { GatewayLimits } from "./limits.ts";
+import { type Budget, createBudget } from "./rate.ts";
+
+/** One caller's connection, and what it has used up of its patience. */
+export interface Connection {
+  /** The caller's address, without a port. */
+  readonly peer: string;
+  /** Notes that a call began, so that the connection isn't idle; returns what to call when it is over. */
+  enter(): () => void;
+  /** The caller cancelled a call. */
+  noteReset(): void;
+  /** The caller asked for something that isn't a call to anything here. */
+  noteRefusal(): void;
+}
+
+/** What came on a new stream. */
+export interface Arrival {
+  readonly stream: ServerHttp2Stream;
+  readonly received: ReceivedHeaders;
+  /** Whether the request ended with its headers. */
+  readonly endStream: boolean;
+  readonly connection: Connection;
+}
+
+export interface ConnectionOptions {
+  readonly session: ServerHttp2Session;
+  readonly peer: string;
+  readonly limits: GatewayLimits;
+  readonly log: Pick<Logger, "warn">;
+  readonly onStream: (arrival: Arrival) => void;
+}
+
+/** Watches over one session: hands on its streams, and closes it when it floods, idles or died. */
+export function guardConnection({ session, peer, limits, log, onStream }: ConnectionOptions): void {
+  let openCalls = 0;
+  let idleSinceMs = performance.now();
+
+  const guard = (what: string, budget: Budget) => (): void => {
+    if (session.destroyed || budget.take()) return;
+    log.warn({ peer, flood: what }, "connection closed: too many frames of one kind");
+    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  };
+  const connection: Connection = {
+    peer,
+    enter() {
+      openCalls += 1;
+      return () => {
+        openCalls -= 1;
+        if (openCalls === 0) idleSinceMs = performance.now();
+      };
+    },
+    noteReset: guard("RST_STREAM", createBudget(limits.resets)),
+    noteRefusal: guard("requests for nothing here", createBudget(limits.refusals)),
+  };
+
+  session.on("error", () => undefined); // "close" follows; a broken peer is its own affair
+  session.on("ping", guard("PING", createBudget(limits.pings)));
+  session.on("remoteSettings", guard("SETTINGS", createBudget(limits.settings)));
+  session.on("stream", (stream, parsed: IncomingHttpHeaders, flags: number, ...rest: unknown[]) => {
+    stream.on("error", () => undefined);
+    // Opened and reset in one breath: it must cost no backend anything.
+    if (stream.destroyed || stream.aborted) {
+      connection.noteReset();
+      return;
+    }
+    const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+    onStream({ stream, received: { parsed, raw: rawOf(rest) }, endStream, connection });
+  });
+  const silenceMs = Math.min(limits.keepaliveMs, limits.idleConnectionMs);
+  session.setTimeout(silenceMs);
+  session.on("timeout", () => {
+    session.setTimeout(silenceMs); // it fires once, and only activity would wind it up again
+    if (openCalls > 0) askWhetherAlive(session, limits.keepaliveAckMs);
+    else if (performance.now() - idleSinceMs >= limits.idleConnectionMs) session.close();
+  });
+}
+
+/** A peer that vanished without a word would hold its calls open until their time is up. */
+function askWhetherAlive(session: ServerHttp2Session, ackMs: number): void {
+  if (session.destroyed) return;
+  const timer = setTimeout(() => session.destroy(), ackMs);
+  const sent = session.ping(() => clearTimeout(timer));
+  // Not sent: too many pings of ours are unanswered already, and the first of them has a timer.
+  if (!sent) clearTimeout(timer);
+}

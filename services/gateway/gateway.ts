@@ -1,0 +1,79 @@
+import type { Logger } from "pino";
+import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
+import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection.ts";
+import { createBackends, type Targets } from "./backends.ts";
+import { watchHealth } from "./health-watch.ts";
+import { defaultLimits, type GatewayLimits } from "./limits.ts";
+import { type Listener, listen } from "./listener.ts";
+import { createLocalServer } from "./local.ts";
+import { createRouter } from "./router.ts";
+import { createRoutes, type RoutedContract } from "./routes.ts";
+
+export interface GatewayOptions {
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  /** The contracts of all services; the public ones are routed. */
+  readonly contracts: readonly RoutedContract[];
+  readonly targets: Targets;
+  /** The secret by which services know the gateway. */
+  readonly secret: string;
+  /** A serialized google.protobuf.FileDescriptorSet, for reflection; not read before somebody asks. */
+  readonly descriptors: () => Uint8Array;
+  readonly log: Pick<Logger, "info" | "warn">;
+  readonly limits?: Partial<GatewayLimits>;
+}
+
+export interface RunningGateway {
+  readonly host: string;
+  readonly port: number;
+  /** Takes no more calls, finishes the running ones within a bound, and releases everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The part of the time for shutdown after which running calls are told to come again, rather than cut off. */
+const STOP_CALLS_AT = 0.9;
+
+/** Starts the gateway. Rejects with the system's error when its address cannot be listened on. */
+export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
+  const { contracts, targets, secret, descriptors, log, host, port } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const localNames = [healthServiceName, ...reflectionServiceNames];
+  const routes = createRoutes(contracts, localNames);
+  const health = createHealth([...routes.services, ...localNames]);
+  for (const name of localNames) health.setServing(true, name);
+  const reflection = reflectionServices({ descriptors, services: [...routes.services, ...localNames] });
+  const local = createLocalServer([health.service, ...reflection]);
+  const backends = createBackends({ targets, limits, log, openLocal: local.open });
+  const router = createRouter({ routes, backends, secret, limits, log });
+
+  const release = (): void => {
+    backends.close();
+    local.close();
+  };
+  let listener: Listener;
+  try {
+    listener = await listen({ host, port, limits, log, onStream: router.accept });
+  } catch (error) {
+    release();
+    throw error;
+  }
+  const watch = watchHealth({ backends, routes, health, retryMs: limits.healthRetryMs });
+  const shutDown = async (): Promise<void> => {
+    watch.close();
+    health.close(); // ends its watchers, who would hold the shutdown up
+    const timer = setTimeout(router.stopCalls, limits.shutdownMs * STOP_CALLS_AT);
+    await listener.close();
+    clearTimeout(timer);
+    release();
+  };
+  let closing: Promise<void> | undefined;
+  return {
+    host,
+    port: listener.port,
+    close() {
+      closing ??= shutDown();
+      return closing;
+    },
+  };
+}

@@ -1,0 +1,116 @@
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+const KIB = 1_024;
+const MIB = 1_024 * KIB;
+
+/** Every bound the gateway keeps. Tests make them small; `defaultLimits` is what runs. */
+export interface GatewayLimits {
+  readonly maxConnections: number;
+  readonly maxCalls: number;
+  readonly maxConcurrentStreams: number;
+  readonly sessionMemoryMib: number;
+  readonly maxHeaderBytes: number;
+  readonly maxHeaderPairs: number;
+  readonly prefaceTimeoutMs: number;
+  readonly idleConnectionMs: number;
+  readonly keepaliveMs: number;
+  readonly keepaliveAckMs: number;
+  readonly resets: Rate;
+  readonly pings: Rate;
+  readonly settings: Rate;
+  readonly refusals: Rate;
+  readonly idleCallMs: number;
+  readonly maxCallMs: number;
+  readonly deadlineGraceMs: number;
+  readonly overloadRetryMs: number;
+  readonly replayBytes: number;
+  readonly connectTimeoutMs: number;
+  readonly reconnectMinMs: number;
+  readonly reconnectMaxMs: number;
+  readonly sessionsPerAddress: number;
+  readonly callsPerSession: number;
+  readonly backendSessionMemoryMib: number;
+  readonly backendWindowBytes: number;
+  readonly healthRetryMs: number;
+  readonly shutdownMs: number;
+}
+
+/** A token bucket: `burst` at once, then `perSecond`. */
+export interface Rate {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+export const defaultLimits: GatewayLimits = {
+  // --- Callers
+
+  /** Connections at a time; the kernel's further ones are dropped. A caller needs one; a thousand fit the file limit. */
+  maxConnections: 1_000,
+  /** Calls at a time in the whole process, which costs some 40 KB for each; over it they are shed with RetryInfo. */
+  maxCalls: 5_000,
+  /** Calls at a time on one connection; a client keeps further ones in its own queue. */
+  maxConcurrentStreams: 500,
+  /** What one connection may hold in buffers; past it new streams are refused. 64 KiB for each of 500, twice over. */
+  sessionMemoryMib: 64,
+  /** The header block of a call. Services refuse metadata over 16 KiB, so no more needs to reach them. */
+  maxHeaderBytes: 16 * KIB,
+  /** Entries of that block, pseudo headers included. */
+  maxHeaderPairs: 100,
+  /** From a connection's start to the HTTP/2 preface: a round trip, even of a slow line. */
+  prefaceTimeoutMs: 10 * SECOND_MS,
+  /** How long a connection stays without a call. Clients open another when they need it. */
+  idleConnectionMs: 10 * MINUTE_MS,
+  /** Silence after which a connection with open calls is asked whether it still lives. */
+  keepaliveMs: 30 * SECOND_MS,
+  /** How long it has to answer. */
+  keepaliveAckMs: 10 * SECOND_MS,
+  /**
+   * RST_STREAM frames of one connection that cancel calls. All calls of a connection may time out at once; a stream of
+   * open-and-cancel beyond that is the rapid reset attack. Stays under nghttp2's own bound (1,000, then 33 a second),
+   * which would answer with a less telling error.
+   */
+  resets: { burst: 600, perSecond: 30 },
+  /** PING frames of one connection. Clients send one in some seconds, or a few per measured round trip. */
+  pings: { burst: 100, perSecond: 10 },
+  /** SETTINGS frames of one connection. One is usual. */
+  settings: { burst: 20, perSecond: 1 },
+  /** Requests of one connection that aren't calls to anything here. A person who explores makes some; a scanner many. */
+  refusals: { burst: 500, perSecond: 50 },
+
+  // --- Calls
+
+  /** How long a call may go without a byte either way. Watching streams may be silent for long; their clients resume. */
+  idleCallMs: 30 * MINUTE_MS,
+  /** The longest any call may take, where the contract names no shorter deadline. */
+  maxCallMs: 60 * MINUTE_MS,
+  /** How much longer than its method's deadline a call may take. The callee ends it before, unless it is broken. */
+  deadlineGraceMs: 2 * SECOND_MS,
+  /** When a call that was shed should come again. */
+  overloadRetryMs: 250,
+  /** How much of a request is kept until the first answer, to send it once more if the backend refused it unseen. */
+  replayBytes: 64 * KIB,
+
+  // --- Backends
+
+  /** From dialling to the peer's SETTINGS frame. */
+  connectTimeoutMs: 1 * SECOND_MS,
+  /** After a failed dial, calls fail at once for this long; it doubles with each further failure … */
+  reconnectMinMs: 50,
+  /** … up to this, so that an instance that came back is used within half a second. */
+  reconnectMaxMs: 500,
+  /** Connections to one address. One does, until the peer's bound on concurrent streams is reached. */
+  sessionsPerAddress: 4,
+  /** Calls over one connection before it is replaced: stream ids are 31 bits, and half of them are ours. */
+  callsPerSession: 500_000_000,
+  /** What one backend connection may hold in buffers: all calls to an address share it. */
+  backendSessionMemoryMib: 512,
+  /** How much an unread response may fill, per connection; each call has HTTP/2's 64 KiB. */
+  backendWindowBytes: 1 * MIB,
+  /** How soon a broken health watch is tried again. */
+  healthRetryMs: 500,
+
+  // --- The process
+
+  /** How long running calls have to finish at shutdown. */
+  shutdownMs: 10 * SECOND_MS,
+};

@@ -1,0 +1,96 @@
+import { constants } from "node:http2";
+import { Metadata } from "@grpc/grpc-js";
+import type { Logger } from "pino";
+import { sharedSecretIdentity } from "#mesh/identity/workload.ts";
+import { formatTraceparent, newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
+import { answerFailure, gatewayFailure } from "./answers.ts";
+import type { Backends } from "./backends.ts";
+import { logCall } from "./call-log.ts";
+import type { Arrival } from "./connection.ts";
+import type { GatewayLimits } from "./limits.ts";
+import { type Outcome, PassThrough } from "./pass-through.ts";
+import { refuseNonGrpc } from "./refuse.ts";
+import { type Route, type Routes, serviceOf } from "./routes.ts";
+
+/** Takes what callers ask, and sends it where it goes. */
+export interface Router {
+  accept(arrival: Arrival): void;
+  /** Fails all running calls with SERVICE_UNAVAILABLE. */
+  stopCalls(): void;
+}
+
+export interface RouterOptions {
+  readonly routes: Routes;
+  readonly backends: Backends;
+  readonly secret: string;
+  readonly limits: GatewayLimits;
+  readonly log: Pick<Logger, "info" | "warn">;
+}
+
+/** The workload that services see calling; by it their policies know that an end user stands behind a call. */
+const WORKLOAD = "gateway";
+
+const CLIENT_ADDRESS_KEY = "shopmesh-client-address";
+
+/** The name of a service that isn't here comes from outside and may be as long as a header. */
+const MAX_NAME_CHARS = 200;
+
+export function createRouter({ routes, backends, secret, limits, log }: RouterOptions): Router {
+  const proof = proofHeaders(secret);
+  const calls = new Set<PassThrough>();
+
+  const pass = ({ stream, received, endStream, connection }: Arrival, path: string, route: Route): void => {
+    const given = received.parsed[TRACEPARENT_KEY];
+    const trace = newSpan(typeof given === "string" ? given : undefined);
+    const added: Record<string, string> = { ...proof, [CLIENT_ADDRESS_KEY]: connection.peer };
+    // A trace that the caller began goes on untouched; only a missing or malformed one is replaced.
+    if (!given?.includes(trace.traceId)) added[TRACEPARENT_KEY] = formatTraceparent(trace);
+    const startedAtMs = performance.now();
+    const leave = connection.enter();
+    const onEnd = (outcome: Outcome): void => {
+      calls.delete(call);
+      leave();
+      if (outcome.cancelled) connection.noteReset();
+      const durationMs = performance.now() - startedAtMs;
+      logCall(log, { path, route, peer: connection.peer, traceId: trace.traceId, durationMs, outcome });
+    };
+    const call = new PassThrough({ stream, received, endStream, path, route, added, backends, limits, onEnd });
+    calls.add(call);
+    call.start();
+  };
+
+  return {
+    accept(arrival) {
+      const { stream, received, connection } = arrival;
+      if (refuseNonGrpc(stream, received.parsed)) {
+        connection.noteRefusal();
+        return;
+      }
+      const path = String(received.parsed[constants.HTTP2_HEADER_PATH]);
+      const route = routes.find(path);
+      if (route === undefined) {
+        connection.noteRefusal();
+        const service = (serviceOf(path) || WORKLOAD).slice(0, MAX_NAME_CHARS);
+        const message = `no public service has the method ${path.slice(0, MAX_NAME_CHARS)}`;
+        answerFailure(stream, gatewayFailure("METHOD_UNKNOWN", service, message), service);
+      } else if (calls.size >= limits.maxCalls) {
+        const { service } = route;
+        const message = `the gateway passes ${limits.maxCalls} calls already`;
+        const shed = gatewayFailure("OVERLOADED", service, message, { retryDelayMs: limits.overloadRetryMs });
+        answerFailure(stream, shed, service);
+      } else {
+        pass(arrival, path, route);
+      }
+    },
+    stopCalls() {
+      for (const call of calls) call.stop();
+    },
+  };
+}
+
+/** How the gateway proves itself to services, the same on every call. */
+function proofHeaders(secret: string): Readonly<Record<string, string>> {
+  const metadata = new Metadata();
+  sharedSecretIdentity(WORKLOAD, secret).prove(metadata);
+  return Object.fromEntries(Object.entries(metadata.getMap()).map(([name, value]) => [name, value.toString()]));
+}
