@@ -120,13 +120,18 @@ export async function lockOrder(tx: Queryable, id: string): Promise<Order | unde
   return order;
 }
 
-/** The versions of those of these orders that there are. */
-export async function getVersions(db: Queryable, ids: readonly string[]): Promise<ReadonlyMap<string, number>> {
-  const rows = await db.query<{ readonly id: string; readonly version: number }>(
-    "select id, version from orders where id = any($1)",
-    [ids],
+/** Those of these orders that have changed since the version that is known of them. */
+export async function getChangedOrders(
+  db: Queryable,
+  known: readonly { readonly id: string; readonly version: number }[],
+): Promise<readonly Order[]> {
+  const rows = await db.query<OrderRow>(
+    `select ${orderColumns}
+     from orders join unnest($1::text[], $2::int[]) as known (known_id, known_version) on id = known_id
+     where version > known_version`,
+    [known.map(({ id }) => id), known.map(({ version }) => version)],
   );
-  return new Map(rows.map(({ id, version }) => [id, version]));
+  return withHistory(db, rows);
 }
 
 /** Sorts after every id. */

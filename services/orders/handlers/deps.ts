@@ -1,0 +1,24 @@
+import type { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
+import type { CatalogService } from "#gen/shop/catalog/v1/catalog_service.contract.ts";
+import type { Clock } from "#mesh/clock.ts";
+import type { Client } from "#mesh/contract/contract.ts";
+import type { Database } from "#mesh/postgres/index.ts";
+import type { OrderChanges } from "../changes.ts";
+import type { SagaRunner } from "../runner.ts";
+import type { ShippingRates } from "../shipping.ts";
+
+/** What the handlers work with. */
+export interface Deps {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly newId: (prefix: string) => string;
+  readonly cart: Client<typeof CartService>;
+  readonly catalog: Client<typeof CatalogService>;
+  readonly rates: ShippingRates;
+  readonly changes: OrderChanges;
+  readonly runner: SagaRunner;
+  /** The one currency the shop sells in. */
+  readonly currencyCode: string;
+  /** How long a process holds an order without a sign of life. */
+  readonly leaseMs: number;
+}

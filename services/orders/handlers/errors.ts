@@ -1,0 +1,81 @@
+import { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contract.ts";
+import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
+import { failures, invalidArgument, meshFailure } from "#mesh/contract/errors.ts";
+import type { ExpectationError, PricingError } from "../domain-money.ts";
+import type { OrderState, Rejection } from "../domain-saga.ts";
+
+/** Why a cart is not quoted, or not bought. */
+export type CheckoutError =
+  | { readonly kind: "cart_not_found" }
+  | PricingError
+  | ExpectationError
+  | { readonly kind: "shipping_option_not_found"; readonly shippingOptionId: string }
+  | { readonly kind: "request_id_reused"; readonly requestId: string }
+  | { readonly kind: "rejected"; readonly orderId: string; readonly rejection: Rejection };
+
+/** Why nothing is done with an order. */
+export type OrderError =
+  | { readonly kind: "order_not_found" }
+  | { readonly kind: "state_conflict"; readonly state: OrderState; readonly why: string }
+  | { readonly kind: "order_not_stuck" };
+
+const failCheckout = failures(CheckoutService);
+const failOrder = failures(OrderService);
+
+/** The error that a call to checkout fails with. */
+export function checkoutFailure(error: CheckoutError): Error {
+  switch (error.kind) {
+    case "cart_not_found":
+      return failCheckout("CART_NOT_FOUND", "You have no such cart.");
+    case "cart_empty":
+      return failCheckout("CART_EMPTY", "There is nothing in the cart.");
+    case "unknown_sku":
+      return failCheckout("UNKNOWN_SKU", `There is no ${error.sku} in the catalogue.`, { sku: error.sku });
+    case "not_for_sale":
+      return failCheckout("NOT_FOR_SALE", `${error.sku} is no longer for sale.`, { sku: error.sku });
+    case "foreign_price":
+      return new Error(`The catalogue or the rates have a price in ${error.currencyCode}.`);
+    case "amount_out_of_range":
+      return invalidArgument([
+        { field: "cart_id", description: "the total is beyond what an amount can be", reason: "total.range" },
+      ]);
+    case "currency_mismatch": {
+      const { currencyCode } = error;
+      return failCheckout("CURRENCY_MISMATCH", `The shop sells in ${currencyCode}.`, { currency_code: currencyCode });
+    }
+    case "price_changed": {
+      const { currencyCode, minorUnits } = error.total;
+      const metadata = { total_minor_units: String(minorUnits), currency_code: currencyCode };
+      return failCheckout("PRICE_CHANGED", "The total is not the expected one; quote again.", metadata);
+    }
+    case "shipping_option_not_found": {
+      const metadata = { shipping_option_id: error.shippingOptionId };
+      return failCheckout("SHIPPING_OPTION_NOT_FOUND", "The goods cannot be sent in this way.", metadata);
+    }
+    case "request_id_reused":
+      return meshFailure("REQUEST_ID_REUSED", "This request_id came before with another request; nothing was done.", {
+        metadata: { request_id: error.requestId },
+      });
+    case "rejected": {
+      const { reason, message, metadata } = error.rejection;
+      return failCheckout(reason, message, { ...metadata, order_id: error.orderId });
+    }
+  }
+}
+
+/** The error that a call to orders fails with. */
+export function orderFailure(error: OrderError): Error {
+  switch (error.kind) {
+    case "order_not_found":
+      return failOrder("ORDER_NOT_FOUND", "You have no such order.");
+    case "state_conflict":
+      return failOrder("STATE_CONFLICT", error.why, { state: error.state });
+    case "order_not_stuck":
+      return failOrder("ORDER_NOT_STUCK", "The order is not stuck.");
+  }
+}
+
+/** The error of a method that the contract names and this version does not offer yet. */
+export function notOffered(what: string): Error {
+  return meshFailure("METHOD_UNKNOWN", `This version of the shop does not offer ${what} yet.`);
+}

@@ -1,0 +1,153 @@
+import { createHash } from "node:crypto";
+import type { PlaceOrderRequest, PlaceOrderResponse } from "#gen/shop/orders/v1/checkout_service.ts";
+import { systemClock } from "#mesh/clock.ts";
+import { meshFailure } from "#mesh/contract/errors.ts";
+import { fail, ok, type Result } from "#mesh/result.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+import type { OrderWatch } from "../changes.ts";
+import { checkTotal } from "../domain-money.ts";
+import { isDecided, type Order } from "../domain-order.ts";
+import * as store from "../store.ts";
+import { userOf } from "./access.ts";
+import type { Deps } from "./deps.ts";
+import { type CheckoutError, checkoutFailure } from "./errors.ts";
+import { orderMessage } from "./messages.ts";
+import { addressOf, quote } from "./pricing.ts";
+
+/** How long before the caller's deadline the answer is given, so that it arrives in time. */
+export const ANSWER_MARGIN_MS = 150;
+
+/** When a caller may come again that found the process busy. */
+const BUSY_RETRY_MS = 500;
+
+/**
+ * Buys what is in the caller's cart, once for each request_id. Calls before the answer: the cart, the catalogue, the
+ * hold, the authorization, and a release when that is declined; the rest is done in the background.
+ */
+export const placeOrder =
+  (deps: Deps) =>
+  async (request: PlaceOrderRequest, call: Call): Promise<PlaceOrderResponse> => {
+    const { requestId } = request;
+    const key = { customerId: userOf(call).id, requestId };
+    const requestHash = createHash("sha256").update(call.method.encodeRequest(request)).digest();
+    const copyOf = async (): Promise<PlaceOrderResponse | undefined> => {
+      const placed = await store.findByRequest(deps.db, key);
+      if (placed === undefined) return undefined;
+      if (!requestHash.equals(placed.requestHash)) throw checkoutFailure({ kind: "request_id_reused", requestId });
+      return answerWhenDecided(deps, placed.id, call);
+    };
+
+    const replayed = await copyOf();
+    if (replayed !== undefined) return replayed;
+    const planned = await planOrder(deps, { request, requestHash, customerId: key.customerId }, call);
+    if (!planned.ok) {
+      // The first copy may have bought, and cleared the cart, while this one read it.
+      const bought = await copyOf();
+      if (bought !== undefined) return bought;
+      throw checkoutFailure(planned.error);
+    }
+    call.signal.throwIfAborted();
+    const answer = await buy(deps, planned.value, request.paymentToken, call);
+    // Without an order of its own this call was a copy of another at the same time, which was first.
+    const copied = answer ?? (await copyOf());
+    if (copied === undefined) throw new Error(`The order of request ${requestId} is gone, though it stood in the way.`);
+    return copied;
+  };
+
+/** What would be bought, at the price that the buyer expects. Nothing is written. */
+async function planOrder(
+  deps: Deps,
+  source: { readonly request: PlaceOrderRequest; readonly requestHash: Uint8Array; readonly customerId: string },
+  call: Call,
+): Promise<Result<store.NewOrder, CheckoutError>> {
+  const { request, requestHash, customerId } = source;
+  const { requestId, cartId, email, shippingOptionId, expectedTotal } = request;
+  const address = addressOf(request.address);
+  if (expectedTotal === undefined) throw new Error("A request without its required total came through.");
+  if (expectedTotal.currencyCode !== deps.currencyCode) {
+    return fail({ kind: "currency_mismatch", currencyCode: deps.currencyCode });
+  }
+  const quoted = await quote(deps, { cartId, address }, call);
+  if (!quoted.ok) return quoted;
+  const { lines, subtotal, options } = quoted.value;
+  const option = options.find(({ shippingOption }) => shippingOption.id === shippingOptionId);
+  if (option === undefined) return fail({ kind: "shipping_option_not_found", shippingOptionId });
+  const expected = checkTotal(option.total, expectedTotal);
+  if (!expected.ok) return expected;
+  return ok({
+    id: deps.newId("ord"),
+    customerId,
+    requestId,
+    requestHash,
+    cartId: quoted.value.cartId,
+    lines: lines.map((line) => ({ ...line, returnedQuantity: 0n })),
+    currencyCode: subtotal.currencyCode,
+    subtotal: subtotal.minorUnits,
+    total: option.total.minorUnits,
+    email,
+    address,
+    shippingOption: option.shippingOption,
+  });
+}
+
+/** Writes the order, and has it move on; undefined when a copy of the request was faster. */
+async function buy(
+  { db, changes, runner, leaseMs }: Deps,
+  planned: store.NewOrder,
+  paymentToken: string,
+  call: Call,
+): Promise<PlaceOrderResponse | undefined> {
+  const admission = runner.admit();
+  if (admission === undefined) {
+    throw meshFailure("OVERLOADED", "Too many orders are under way here.", { retryDelayMs: BUSY_RETRY_MS });
+  }
+  let started = false;
+  // Watched before it moves, so that no move is missed.
+  const watch = changes.watch(planned.id);
+  try {
+    const order = await store.insertOrder(db, planned, leaseMs);
+    if (order === undefined) return undefined;
+    admission.start(order, paymentToken);
+    started = true;
+    return answer(await untilDecided(watch, order, call));
+  } finally {
+    watch.close();
+    if (!started) admission.cancel();
+  }
+}
+
+async function answerWhenDecided(deps: Deps, orderId: string, call: Call): Promise<PlaceOrderResponse> {
+  const watch = deps.changes.watch(orderId);
+  try {
+    const order = await store.getOrder(deps.db, orderId);
+    if (order === undefined) throw new Error(`The order ${orderId} is gone, though orders are never deleted.`);
+    return answer(await untilDecided(watch, order, call));
+  } finally {
+    watch.close();
+  }
+}
+
+/** Follows the order until it is known what becomes of it, or the caller's time is almost up. */
+async function untilDecided(watch: OrderWatch, placed: Order, call: Call): Promise<Order> {
+  const leftMs = call.deadline - systemClock.now().getTime() - ANSWER_MARGIN_MS;
+  const timeUp = AbortSignal.timeout(Math.max(0, Math.min(Math.floor(leftMs), MAX_WAIT_MS)));
+  const signal = AbortSignal.any([call.signal, timeUp]);
+  let order = placed;
+  while (!isDecided(order)) {
+    const next = await watch.next(order.version, signal);
+    if (next === undefined) break;
+    order = next;
+  }
+  return order;
+}
+
+/** No caller is kept waiting for longer. */
+const MAX_WAIT_MS = 60_000;
+
+/** The order, accepted or still under way; or the failure by which it was, or for certain will be, rejected. */
+function answer(order: Order): PlaceOrderResponse {
+  if (order.rejection !== undefined) {
+    throw checkoutFailure({ kind: "rejected", orderId: order.id, rejection: order.rejection });
+  }
+  return { order: orderMessage(order) };
+}

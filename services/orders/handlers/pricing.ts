@@ -1,0 +1,78 @@
+import { CartView } from "#gen/shop/cart/v1/cart.ts";
+import type { CatalogVariant } from "#gen/shop/catalog/v1/catalog_service.ts";
+import type { RpcError } from "#mesh/contract/errors.ts";
+import { fail, ok, type Result } from "#mesh/result.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+import { addShipping, type CartItem, type Money, type Offer, type PricedCart, priceCart } from "../domain-money.ts";
+import type { Address, ShippingOption } from "../domain-order.ts";
+import type { Deps } from "./deps.ts";
+import type { CheckoutError } from "./errors.ts";
+
+/** A cart as it would be bought now. */
+export interface Quote extends PricedCart {
+  readonly cartId: string;
+  /** The ways to send it, the cheapest first, each with what is paid in all. */
+  readonly options: readonly QuotedOption[];
+}
+
+export interface QuotedOption {
+  readonly shippingOption: ShippingOption;
+  readonly total: Money;
+}
+
+/**
+ * Prices the caller's cart from the catalogue: two calls, however many lines there are, and one for the rates. Throws
+ * what the called services fail with for reasons of their own.
+ */
+export async function quote(
+  { cart, catalog, rates, currencyCode }: Pick<Deps, "cart" | "catalog" | "rates" | "currencyCode">,
+  { cartId: asked, address }: { readonly cartId: string; readonly address: Address },
+  call: Call,
+): Promise<Result<Quote, CheckoutError>> {
+  const found = await cart.try.getCart({ cartId: asked, view: CartView.ITEMS }, call);
+  if (!found.ok) return cartError(found.error);
+  const { id: cartId = "", lines = [] } = found.value.cart ?? {};
+  const offers = lines.length === 0 ? new Map<string, Offer>() : await getOffers(catalog, lines, call);
+  const priced = priceCart(lines, offers, currencyCode);
+  if (!priced.ok) return priced;
+  const { subtotal } = priced.value;
+  const parcelLines = priced.value.lines.map(({ sku, quantity }) => ({
+    sku,
+    quantity,
+    weightGrams: offers.get(sku)?.weightGrams ?? 0,
+  }));
+  const options: QuotedOption[] = [];
+  for (const shippingOption of await rates.quote({ lines: parcelLines, subtotal, address }, call)) {
+    const total = addShipping(subtotal, shippingOption.price);
+    if (!total.ok) return total;
+    options.push({ shippingOption, total: total.value });
+  }
+  return ok({ ...priced.value, cartId, options });
+}
+
+function cartError(error: RpcError): Result<never, CheckoutError> {
+  if (error.reason === "CART_NOT_FOUND") return fail({ kind: "cart_not_found" });
+  throw error;
+}
+
+async function getOffers(
+  catalog: Deps["catalog"],
+  lines: readonly CartItem[],
+  call: Call,
+): Promise<ReadonlyMap<string, Offer>> {
+  const { variants } = await catalog.batchGetVariants({ skus: lines.map(({ sku }) => sku) }, call);
+  return new Map(variants.flatMap(toOffer));
+}
+
+function toOffer({ variant, productTitle, purchasable }: CatalogVariant): readonly (readonly [string, Offer])[] {
+  if (variant?.price === undefined) return [];
+  const title = variant.title === "" ? productTitle : `${productTitle}, ${variant.title}`;
+  return [[variant.sku, { title, unitPrice: variant.price, purchasable, weightGrams: variant.weightGrams }]];
+}
+
+/** The address of a request. The contract requires one, and the mesh has checked. */
+export function addressOf(address: Address | undefined): Address {
+  if (address === undefined) throw new Error("A request without its required address came through.");
+  const { recipient, lines, city, postalCode, region, countryCode, phone } = address;
+  return { recipient, lines, city, postalCode, region, countryCode, phone };
+}

@@ -1,0 +1,70 @@
+import type {
+  GetOrderRequest,
+  GetOrderResponse,
+  ListOrdersRequest,
+  ListOrdersResponse,
+  WatchOrderRequest,
+  WatchOrderResponse,
+} from "#gen/shop/orders/v1/order_service.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+import { decodePageToken, encodePageToken, invalidPageToken } from "#mesh/rpc/page-token.ts";
+import { changesSince } from "../domain-order.ts";
+import { isFinal } from "../domain-saga.ts";
+import * as store from "../store.ts";
+import { isStaff, visibleTo } from "./access.ts";
+import type { Deps } from "./deps.ts";
+import { orderMessage, stateOf } from "./messages.ts";
+
+/** How many orders are on a page when the caller does not say. */
+export const DEFAULT_PAGE_SIZE = 20;
+
+/** One order with its history. */
+export const getOrder =
+  ({ db }: Pick<Deps, "db">) =>
+  async ({ orderId }: GetOrderRequest, call: Call): Promise<GetOrderResponse> => ({
+    order: orderMessage(visibleTo(call, await store.getOrder(db, orderId))),
+  });
+
+/** A customer's orders, the newest first. */
+export const listOrders =
+  ({ db }: Pick<Deps, "db">) =>
+  async (request: ListOrdersRequest, call: Call): Promise<ListOrdersResponse> => {
+    const ownId = call.user?.id;
+    const customerId = request.customerId === "" ? ownId : request.customerId;
+    if (customerId === undefined || (customerId !== ownId && !isStaff(call))) return { orders: [], nextPageToken: "" };
+    const filter = { customerId, state: request.state };
+    const beforeId = decodePageToken(filter, request.pageToken);
+    if (beforeId !== undefined && typeof beforeId !== "string") throw invalidPageToken();
+    const limit = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
+    const orders = await store.listOrders(db, {
+      customerId,
+      state: stateOf(request.state),
+      beforeId,
+      // One more than asked tells whether there is a page after.
+      limit: limit + 1,
+    });
+    const page = orders.slice(0, limit);
+    const last = page.at(-1);
+    return {
+      orders: page.map(orderMessage),
+      nextPageToken: orders.length > limit && last !== undefined ? encodePageToken(filter, last.id) : "",
+    };
+  };
+
+/** The order at once and after every change, to its final state. */
+export const watchOrder = ({ db, changes }: Pick<Deps, "db" | "changes">) =>
+  async function* ({ orderId }: WatchOrderRequest, call: Call): AsyncGenerator<WatchOrderResponse> {
+    const watch = changes.watch(orderId);
+    try {
+      let order = visibleTo(call, await store.getOrder(db, orderId));
+      yield { order: orderMessage(order) };
+      while (!isFinal(order.state)) {
+        const next = await watch.next(order.version, call.signal);
+        if (next === undefined) return;
+        for (const change of changesSince(next, order.version)) yield { order: orderMessage(change) };
+        order = next;
+      }
+    } finally {
+      watch.close();
+    }
+  };

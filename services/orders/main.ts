@@ -1,0 +1,28 @@
+import { randomInt } from "node:crypto";
+import { readMeshConfig, readSetting } from "#mesh/config.ts";
+import { newId } from "#mesh/ids.ts";
+import { createMesh } from "#mesh/mesh.ts";
+import { migrate, openDatabase } from "#mesh/postgres/index.ts";
+import { startOrders } from "./service.ts";
+import { flatRates } from "./shipping.ts";
+
+const mesh = createMesh("orders", readMeshConfig());
+const db = openDatabase({ url: mesh.config.databaseUrl, log: mesh.log, applicationName: "orders" });
+await migrate(db, new URL("./migrations/", import.meta.url));
+
+const orders = startOrders({
+  mesh,
+  db,
+  rates: flatRates(),
+  newId,
+  random: () => randomInt(2 ** 32) / 2 ** 32,
+  currencyCode: readSetting("SHOPMESH_CURRENCY", { default: "EUR" }),
+});
+
+await mesh.serve({
+  services: orders.implementations,
+  close: async () => {
+    await orders.close();
+    await db.close();
+  },
+});

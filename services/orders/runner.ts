@@ -1,0 +1,151 @@
+import { systemClock } from "#mesh/clock.ts";
+import type { Order } from "./domain-order.ts";
+import { type DriveDeps, defaultTimings, drive, type HeldToken, type SagaTimings } from "./drive.ts";
+import * as sagaStore from "./store-saga.ts";
+
+/** How many placed orders one process works on at once. Beyond it PlaceOrder sheds before it has done anything. */
+export const MAX_PLACED_ORDERS = 256;
+
+/** How many claimed orders one process works on at once, so that a backlog leaves room for buyers who wait. */
+export const MAX_CLAIMED_ORDERS = 32;
+
+export interface RunnerTimings extends SagaTimings {
+  /** How often to look for orders that are due, when nothing else gives cause to. */
+  readonly claimIntervalMs: number;
+  /** How long a closing process waits for what is under way before it aborts that. */
+  readonly closeMs: number;
+}
+
+export const defaultRunnerTimings: RunnerTimings = { ...defaultTimings, claimIntervalMs: 500, closeMs: 3_000 };
+
+/** Moves orders on in the background: those placed here, and those that wait for any process. */
+export interface SagaRunner {
+  /** Keeps a place for an order that is about to be placed; undefined when there is none left. */
+  admit(): Admission | undefined;
+  /** Looks for due orders now. */
+  wake(): void;
+  /** Begins nothing new, ends what is under way within a bound, and lets go of what is not done. */
+  close(): Promise<void>;
+}
+
+/** A place. Exactly one of the two is called. */
+export interface Admission {
+  /** Moves the order on; its lease is this process's. The token stays in memory, and for a limited time. */
+  start(order: Order, paymentToken: string): void;
+  cancel(): void;
+}
+
+export type RunnerDeps = Omit<DriveDeps, "closing" | "aborting" | "timings"> & {
+  readonly timings?: RunnerTimings;
+};
+
+/** Starts the runner, with a look for orders that a process before it has left. */
+export function startSagaRunner(given: RunnerDeps): SagaRunner {
+  const { timings = defaultRunnerTimings, db, log } = given;
+  const closing = new AbortController();
+  const aborting = new AbortController();
+  const deps: DriveDeps = { ...given, timings, closing: closing.signal, aborting: aborting.signal };
+  const running = new Set<Promise<void>>();
+  let placed = 0;
+  let claimed = 0;
+
+  const run = (order: Order, token: HeldToken, done: () => void): void => {
+    // A failure here is the database's: the lease runs out, and the order is claimed again.
+    const job = drive(deps, order, token)
+      .catch((error: unknown) => log.error({ err: error, orderId: order.id }, "an order is left to be claimed again"))
+      .finally(() => {
+        running.delete(job);
+        done();
+      });
+    running.add(job);
+  };
+
+  const pump = startPump({
+    log,
+    intervalMs: timings.claimIntervalMs,
+    claim: async () => {
+      const limit = MAX_CLAIMED_ORDERS - claimed;
+      if (limit <= 0) return;
+      const orders = await sagaStore.claimDueOrders(db, { limit, leaseMs: timings.leaseMs });
+      claimed += orders.length;
+      for (const order of orders) {
+        run(order, noToken, () => {
+          // When all places were taken, more may be waiting for this one.
+          const full = claimed === MAX_CLAIMED_ORDERS;
+          claimed -= 1;
+          if (full) pump.wake();
+        });
+      }
+    },
+  });
+
+  return {
+    admit: () => {
+      if (placed >= MAX_PLACED_ORDERS || closing.signal.aborted) return undefined;
+      placed += 1;
+      const leave = (): void => {
+        placed -= 1;
+      };
+      return {
+        start: (order, paymentToken) => run(order, holdToken(paymentToken, timings.tokenMs), leave),
+        cancel: leave,
+      };
+    },
+    wake: pump.wake,
+    close: async () => {
+      closing.abort();
+      await pump.close();
+      const late = setTimeout(() => aborting.abort(), timings.closeMs);
+      await Promise.all(running);
+      clearTimeout(late);
+    },
+  };
+}
+
+const noToken: HeldToken = { use: () => undefined };
+
+function holdToken(paymentToken: string, holdMs: number): HeldToken {
+  const until = systemClock.now().getTime() + holdMs;
+  return { use: () => (systemClock.now().getTime() < until ? paymentToken : undefined) };
+}
+
+interface Pump {
+  wake(): void;
+  close(): Promise<void>;
+}
+
+/** Claims at once, then at every interval and whenever woken; one claim at a time. */
+function startPump(deps: {
+  readonly log: RunnerDeps["log"];
+  readonly intervalMs: number;
+  readonly claim: () => Promise<void>;
+}): Pump {
+  let timer: NodeJS.Timeout | undefined;
+  let again = false;
+  let closed = false;
+  let claiming: Promise<void> | undefined;
+
+  const round = async (): Promise<void> => {
+    do {
+      again = false;
+      await deps.claim().catch((error: unknown) => deps.log.warn({ err: error }, "due orders could not be claimed"));
+    } while (again && !closed);
+    claiming = undefined;
+    if (!closed) timer = setTimeout(wake, deps.intervalMs);
+  };
+  const wake = (): void => {
+    if (closed) return;
+    clearTimeout(timer);
+    if (claiming === undefined) claiming = round();
+    else again = true;
+  };
+  wake();
+  return {
+    wake,
+    close: async () => {
+      closed = true;
+      clearTimeout(timer);
+      await claiming;
+    },
+  };
+}

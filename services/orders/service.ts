@@ -1,0 +1,53 @@
+import { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
+import { CatalogService } from "#gen/shop/catalog/v1/catalog_service.contract.ts";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
+import { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contract.ts";
+import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
+import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
+import { type Implementation, implement } from "#mesh/contract/contract.ts";
+import type { Mesh } from "#mesh/mesh.ts";
+import type { Database } from "#mesh/postgres/index.ts";
+import { startOrderChanges } from "./changes.ts";
+import { checkoutHandlers, orderHandlers } from "./handlers/index.ts";
+import { defaultRunnerTimings, type RunnerTimings, startSagaRunner } from "./runner.ts";
+import type { ShippingRates } from "./shipping.ts";
+import { createSteps } from "./steps.ts";
+
+export interface OrdersParts {
+  readonly mesh: Pick<Mesh, "client" | "background" | "log" | "clock">;
+  readonly db: Database;
+  readonly rates: ShippingRates;
+  readonly newId: (prefix: string) => string;
+  /** At least 0, less than 1. */
+  readonly random: () => number;
+  readonly currencyCode: string;
+  readonly timings?: RunnerTimings;
+}
+
+/** Joins the parts of the service, and starts to move on the orders that wait. The database stays its owner's. */
+export function startOrders(parts: OrdersParts): {
+  readonly implementations: readonly Implementation[];
+  close(): Promise<void>;
+} {
+  const { mesh, db, rates, newId, random, currencyCode, timings = defaultRunnerTimings } = parts;
+  const { log, clock } = mesh;
+  const cart = mesh.client(CartService);
+  const changes = startOrderChanges({ db, log });
+  const perform = createSteps({
+    cart,
+    inventory: mesh.client(InventoryService),
+    payments: mesh.client(PaymentService),
+    background: mesh.background,
+  });
+  const runner = startSagaRunner({ db, log, changes, perform, random, timings });
+  const catalog = mesh.client(CatalogService);
+  const { leaseMs } = timings;
+  const deps = { db, clock, newId, cart, catalog, rates, changes, runner, currencyCode, leaseMs };
+  return {
+    implementations: [implement(CheckoutService, checkoutHandlers(deps)), implement(OrderService, orderHandlers(deps))],
+    close: async () => {
+      await runner.close();
+      await changes.close();
+    },
+  };
+}

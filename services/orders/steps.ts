@@ -1,0 +1,221 @@
+import type { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
+import type { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
+import { type Payment, Payment_State } from "#gen/shop/payments/v1/payment.ts";
+import type { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
+import type { Client } from "#mesh/contract/contract.ts";
+import type { RpcError } from "#mesh/contract/errors.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+import type { Order } from "./domain-order.ts";
+import type { Command, SagaEvent } from "./domain-saga.ts";
+
+/** How long stock is held: far longer than an order takes, and than a payment token is kept. */
+export const HOLD_SECONDS = 15n * 60n;
+
+/** How long each step's calls may take together; all are well within a lease. */
+const timeoutsMs: Readonly<Record<Command["kind"], number>> = {
+  reserve_stock: 5_000,
+  reserve_again: 5_000,
+  authorize_payment: 10_000,
+  settle_payment: 10_000,
+  capture_payment: 10_000,
+  commit_stock: 5_000,
+  clear_cart: 5_000,
+  void_payment: 10_000,
+  refund_payment: 10_000,
+  release_stock: 5_000,
+};
+
+export interface StepDeps {
+  readonly cart: Client<typeof CartService>;
+  readonly inventory: Client<typeof InventoryService>;
+  readonly payments: Client<typeof PaymentService>;
+  /** Makes the `Call` of work that goes on whether or not the buyer still waits. */
+  readonly background: (options: { name: string; timeoutMs: number; signal: AbortSignal }) => Call;
+}
+
+/** What came of a command: something happened, or nobody knows whether it did. */
+export type StepOutcome =
+  | { readonly known: true; readonly event: SagaEvent }
+  | { readonly known: false; readonly error: string };
+
+/** Everything that a command is carried out with. */
+interface Task {
+  readonly order: Order;
+  /** The callee's request_id: (order, step), so that asking twice has one effect. */
+  readonly requestId: string;
+  readonly call: Call;
+  readonly token: string | undefined;
+}
+
+/**
+ * Carries out commands: one call each (two, to settle a payment). Whatever fails for a reason that says nothing about
+ * the effect is `known: false`, to be tried again in the same way.
+ */
+export function createSteps(deps: StepDeps): (
+  command: Command,
+  order: Order,
+  options: {
+    /** The buyer's payment token, which only authorize_payment needs; without it that step is given up. */
+    readonly token: string | undefined;
+    readonly signal: AbortSignal;
+  },
+) => Promise<StepOutcome> {
+  const perform: Readonly<Record<Command["kind"], (task: Task) => Promise<StepOutcome>>> = {
+    reserve_stock: reserveStock(deps),
+    reserve_again: reserveStock(deps),
+    authorize_payment: authorizePayment(deps),
+    settle_payment: settlePayment(deps),
+    capture_payment: capturePayment(deps),
+    commit_stock: commitStock(deps),
+    clear_cart: clearCart(deps),
+    void_payment: voidPayment(deps),
+    refund_payment: refundPayment(deps),
+    release_stock: releaseStock(deps),
+  };
+  return ({ kind, key }, order, { token, signal }) => {
+    const call = deps.background({ name: kind, timeoutMs: timeoutsMs[kind], signal });
+    return perform[kind]({ order, requestId: `${order.id}:${key}`, call, token });
+  };
+}
+
+const reserveStock =
+  ({ inventory }: StepDeps) =>
+  async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
+    const lines = order.lines.map(({ sku, quantity }) => ({ sku, quantity }));
+    const timeToLive = { seconds: HOLD_SECONDS, nanos: 0 };
+    const request = { requestId, reference: order.id, lines, timeToLive };
+    const held = await inventory.try.createReservation(request, call);
+    if (held.ok) {
+      const reservationId = held.value.reservation?.id;
+      return reservationId === undefined ? malformed("reservation") : event({ kind: "stock_reserved", reservationId });
+    }
+    const { reason, metadata } = held.error;
+    if (reason === "OUT_OF_STOCK") return event({ kind: "stock_short", available: availableUnits(metadata) });
+    // Of a SKU that the catalogue sells and nobody ever stocked there are none.
+    if (reason === "UNKNOWN_SKU") return event({ kind: "stock_short", available: { [metadata.sku ?? ""]: "0" } });
+    return unknown(held.error);
+  };
+
+const AVAILABLE_PREFIX = "available.";
+
+function availableUnits(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(metadata)
+      .filter(([name]) => name.startsWith(AVAILABLE_PREFIX))
+      .map(([name, units]) => [name.slice(AVAILABLE_PREFIX.length), units]),
+  );
+}
+
+const authorizePayment =
+  ({ payments }: StepDeps) =>
+  async ({ order, requestId, call, token }: Task): Promise<StepOutcome> => {
+    if (token === undefined) return event({ kind: "authorization_abandoned" });
+    const { id: orderId, customerId } = order;
+    const request = { requestId, orderId, customerId, amount: totalOf(order), paymentToken: token };
+    const asked = await payments.try.authorizePayment(request, call);
+    if (asked.ok) {
+      const paymentId = asked.value.payment?.id;
+      return paymentId === undefined ? malformed("payment") : event({ kind: "payment_authorized", paymentId });
+    }
+    const { reason, metadata } = asked.error;
+    if (reason === "PAYMENT_DECLINED") {
+      return event({ kind: "payment_declined", declineCode: metadata.decline_code ?? "" });
+    }
+    return unknown(asked.error);
+  };
+
+/** Finds out how an authorization ended that nobody can ask for again, and ends one that still hangs. */
+const settlePayment =
+  ({ payments }: StepDeps) =>
+  async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
+    const found = await payments.try.listPayments({ orderId: order.id, pageSize: 0, pageToken: "" }, call);
+    if (!found.ok) return unknown(found.error);
+    const inState = (...states: readonly Payment["state"][]) =>
+      found.value.payments.find(({ state }) => states.includes(state));
+    const live = inState(Payment_State.AUTHORIZED, Payment_State.CAPTURED);
+    if (live !== undefined) return event({ kind: "payment_authorized", paymentId: live.id });
+    const pending = inState(Payment_State.PENDING);
+    if (pending !== undefined) {
+      const ended = await payments.try.voidPayment({ requestId, paymentId: pending.id }, call);
+      return ended.ok ? afterSettling(ended.value.payment) : unknown(ended.error);
+    }
+    return afterSettling(inState(Payment_State.DECLINED));
+  };
+
+function afterSettling(payment: Payment | undefined): StepOutcome {
+  if (payment?.state !== Payment_State.DECLINED) return event({ kind: "payment_absent" });
+  return event({ kind: "payment_declined", declineCode: payment.declineCode });
+}
+
+const capturePayment =
+  ({ payments }: StepDeps) =>
+  async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
+    const request = { requestId, paymentId: order.paymentId ?? "", amount: totalOf(order) };
+    const captured = await payments.try.capturePayment(request, call);
+    if (captured.ok) return event({ kind: "payment_captured" });
+    const { reason, metadata } = captured.error;
+    const lapsed = metadata.state === "VOIDED" || metadata.state === "EXPIRED";
+    return reason === "STATE_CONFLICT" && lapsed ? event({ kind: "payment_lapsed" }) : unknown(captured.error);
+  };
+
+const voidPayment =
+  ({ payments }: StepDeps) =>
+  async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
+    const voided = await payments.try.voidPayment({ requestId, paymentId: order.paymentId ?? "" }, call);
+    if (voided.ok) return event({ kind: "payment_voided" });
+    return voided.error.reason === "STATE_CONFLICT" ? event({ kind: "payment_was_captured" }) : unknown(voided.error);
+  };
+
+const refundPayment =
+  ({ payments }: StepDeps) =>
+  async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
+    const request = { requestId, paymentId: order.paymentId ?? "", amount: totalOf(order), note: "order cancelled" };
+    const refunded = await payments.try.createRefund(request, call);
+    return refunded.ok ? event({ kind: "payment_refunded", amount: order.total }) : unknown(refunded.error);
+  };
+
+const commitStock =
+  ({ inventory }: StepDeps) =>
+  async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
+    const request = { requestId, reservationId: order.reservationId ?? "" };
+    const committed = await inventory.try.commitReservation(request, call);
+    if (committed.ok) return event({ kind: "stock_committed" });
+    const { reason } = committed.error;
+    const lapsed = reason === "RESERVATION_EXPIRED" || reason === "RESERVATION_RELEASED";
+    return lapsed ? event({ kind: "hold_lapsed" }) : unknown(committed.error);
+  };
+
+const releaseStock =
+  ({ inventory }: StepDeps) =>
+  async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
+    const request = { requestId, reservationId: order.reservationId ?? "" };
+    const released = await inventory.try.releaseReservation(request, call);
+    return released.ok ? event({ kind: "stock_released" }) : unknown(released.error);
+  };
+
+const clearCart =
+  ({ cart }: StepDeps) =>
+  async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
+    const items = order.lines.map(({ sku, quantity }) => ({ sku, quantity }));
+    const cleared = await cart.try.clearCart({ requestId, cartId: order.cartId, items }, call);
+    // A cart that is gone holds nothing of the order any more.
+    const gone = cleared.ok || cleared.error.reason === "CART_NOT_FOUND";
+    return gone ? event({ kind: "cart_cleared" }) : unknown(cleared.error);
+  };
+
+function totalOf({ currencyCode, total }: Order): { readonly currencyCode: string; readonly minorUnits: bigint } {
+  return { currencyCode, minorUnits: total };
+}
+
+function event(happened: SagaEvent): StepOutcome {
+  return { known: true, event: happened };
+}
+
+/** The reason alone: it is stored, and a message might carry what must not be. */
+function unknown({ code, reason, domain }: RpcError): StepOutcome {
+  return { known: false, error: `${code} ${reason}${domain === "" ? "" : ` (${domain})`}` };
+}
+
+function malformed(field: string): StepOutcome {
+  return { known: false, error: `an answer without its ${field}` };
+}
