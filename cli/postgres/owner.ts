@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startOf } from "./processes.ts";
@@ -14,7 +15,7 @@ const MAX_TRIES = 5;
 export async function claimFolder(dataDir: string): Promise<Release> {
   const ownerFile = join(dataDir, "owner");
   const mine = `${process.pid} ${await startOf(process.pid)}\n`;
-  const draft = `${ownerFile}.${process.pid}`;
+  const draft = `${ownerFile}.${randomUUID()}`;
   await writeFile(draft, mine);
   try {
     for (let tries = 0; tries < MAX_TRIES; tries += 1) {

@@ -76,8 +76,7 @@ test("tells which constraint refused a row", async () => {
 });
 
 test("a connection that the server ends fails its statement as UNAVAILABLE, and the next statement gets another", async () => {
-  const lost: unknown[] = [];
-  const db = openDatabase({ url: test1.url, log: { warn: (fields: unknown) => lost.push(fields) }, maxConnections: 1 });
+  const db = openDatabase({ url: test1.url, log, maxConnections: 1 });
   const error = await db.query("select pg_terminate_backend(pg_backend_pid())").catch((failure: unknown) => failure);
   expect(isReason(error, "SERVICE_UNAVAILABLE")).toBe(true);
   expect(await db.query("select 1 as alive")).toEqual([{ alive: 1 }]);
@@ -127,4 +126,14 @@ test("shows under its application's name, and may be closed twice", async () => 
   const rows = await db.query("select application_name from pg_stat_activity where pid = pg_backend_pid()");
   expect(rows).toEqual([{ application_name: "inventory" }]);
   await Promise.all([db.close(), db.close()]);
+});
+
+test("once closed, none of its connections is left on the server", async () => {
+  const name = "about to close";
+  const db = openDatabase({ url: test1.url, log, applicationName: name });
+  await Promise.all(Array.from({ length: 5 }, () => db.query("select pg_sleep(0.01)")));
+  const count = "select count(*) as left from pg_stat_activity where application_name = $1";
+  expect(await test1.db.query(count, [name])).toEqual([{ left: 5n }]);
+  await db.close();
+  expect(await test1.db.query(count, [name])).toEqual([{ left: 0n }]);
 });

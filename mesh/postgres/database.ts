@@ -77,22 +77,28 @@ export function openDatabase(options: DatabaseOptions): Database {
     // Statements given without waiting in between travel together. Each still fails or passes by itself, as before.
     pipeline: true,
   });
-  // A connection that breaks emits "error", in the pool's hands or in ours; unheard, it would end the process.
-  pool.on("connect", (client) => client.on("error", (error) => log.warn({ err: error }, "database connection lost")));
+  let closing: Promise<void> | undefined;
+  // A connection that breaks emits "error", in the pool's hands or in ours; unheard, it would end the process. At the
+  // close it is no news.
+  const heard = (error: Error) => {
+    if (closing === undefined) log.warn({ reason: error.message }, "database connection lost");
+  };
+  const connections = new Set<PoolClient>();
+  pool.on("connect", (client) => connections.add(client.on("error", heard)));
+  pool.on("remove", (client) => connections.delete(client));
   pool.on("error", () => {});
   const nameOf = statementNames();
   const run: Run = async (client, { text, values }) => {
     const result = await client.query({ name: nameOf(text), text, values: values === undefined ? [] : [...values] });
     return result.rows;
   };
-  let closing: Promise<void> | undefined;
   return {
     query: (text, values) => withClient(pool, (client) => run(client, { text, values })),
     transaction: (work, transactionOptions) =>
       runTransaction((attempt) => withClient(pool, attempt), run, work, transactionOptions),
     session: () => openSession(url, applicationName),
     close: () => {
-      closing ??= pool.end();
+      closing ??= endPool(pool, connections);
       return closing;
     },
   };
@@ -115,6 +121,12 @@ async function withClient<T>(pool: Pool, use: (client: PoolClient) => Promise<T>
   } finally {
     client.release(broken);
   }
+}
+
+/** Ends a pool, and waits until its connections are gone; by itself it only waits until they have been told to go. */
+async function endPool(pool: Pool, connections: ReadonlySet<PoolClient>): Promise<void> {
+  await pool.end();
+  while (connections.size > 0) await new Promise((resolve) => pool.once("remove", resolve));
 }
 
 function connectFailure(error: unknown): unknown {
