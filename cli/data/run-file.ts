@@ -1,0 +1,50 @@
+import { rmSync } from "node:fs";
+import type { ProcessStatus } from "../supervisor/supervise.ts";
+import { readPrivateFile, writePrivateFile } from "./atomic-file.ts";
+import type { DataFolder } from "./folder.ts";
+import { lockHolder } from "./lock.ts";
+
+/** What runs in a data folder now, told to the other commands. Only its owner can read it: it holds the run's secret. */
+export interface RunState {
+  /** The supervisor's process. */
+  readonly pid: number;
+  /** The public address, `127.0.0.1:8080`. */
+  readonly address: string;
+  /** When the supervisor began, as ISO 8601. */
+  readonly startTime: string;
+  /** By which processes of this run prove who they are. */
+  readonly secret: string;
+  /** Where each service listens. */
+  readonly targets: Readonly<Record<string, readonly string[]>>;
+  readonly processes: readonly RunProcess[];
+}
+
+export interface RunProcess {
+  readonly name: string;
+  readonly pid: number;
+  readonly port: number;
+  readonly state: ProcessStatus["state"];
+  /** When the process now running was started, as ISO 8601. */
+  readonly startTime: string;
+  readonly restarts: number;
+  /** Whether the process answers `grpc.health.v1` on its port. */
+  readonly grpcHealth: boolean;
+}
+
+export function writeRunState(folder: DataFolder, state: RunState): void {
+  writePrivateFile(folder.runFile, `${JSON.stringify(state, undefined, 2)}\n`, { durable: false });
+}
+
+export function removeRunState(folder: DataFolder): void {
+  rmSync(folder.runFile, { force: true });
+}
+
+/** What runs in the folder, undefined when nothing does. What a supervisor that was killed left behind is nothing. */
+export async function readRunState(folder: DataFolder): Promise<RunState | undefined> {
+  const holder = await lockHolder(folder.lockDir);
+  const text = readPrivateFile(folder.runFile);
+  if (holder === undefined || text === undefined) return undefined;
+  // Written whole by a supervisor that is alive, this very program; checked only for being that one's.
+  const state = JSON.parse(text) as RunState;
+  return state.pid === holder ? state : undefined;
+}

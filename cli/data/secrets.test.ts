@@ -1,0 +1,54 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { loadSecrets } from "./secrets.ts";
+
+let dir: string;
+let file: string;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "shopmesh-secrets-"));
+  file = join(dir, "secrets.json");
+});
+
+afterEach(() => {
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test("makes other secrets for each service and each folder, for their owner's eyes only", () => {
+  const first = loadSecrets(file, ["cart", "orders"]);
+  const other = loadSecrets(join(dir, "other.json"), ["cart", "orders"]);
+  const all = [first, other].flatMap(({ databasePasswords, simulatorKey }) => [
+    ...Object.values(databasePasswords),
+    simulatorKey,
+  ]);
+  expect(new Set(all).size).toBe(6);
+  for (const secret of all) expect(secret).toMatch(/^[0-9a-f]{64}$/);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+});
+
+test("keeps them from run to run, and adds those of a new service", () => {
+  const first = loadSecrets(file, ["cart"]);
+  const second = loadSecrets(file, ["cart", "orders"]);
+  expect(second.databasePasswords.cart).toBe(first.databasePasswords.cart);
+  expect(second.simulatorKey).toBe(first.simulatorKey);
+  expect(second.databasePasswords.orders).toMatch(/^[0-9a-f]{64}$/);
+  expect(loadSecrets(file, ["orders"])).toEqual(second);
+});
+
+test("takes wide permissions away", () => {
+  loadSecrets(file, ["cart"]);
+  chmodSync(file, 0o644);
+  loadSecrets(file, ["cart"]);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+});
+
+test.each(["", "not json", "[]", '{"simulatorKey":7}', '{"databasePasswords":{"cart":""}}'])(
+  "refuses a file that says %j, and leaves it as it is",
+  (text) => {
+    writeFileSync(file, text);
+    expect(() => loadSecrets(file, ["cart"])).toThrow(/secrets\.json can't be used: /);
+    expect(readFileSync(file, "utf8")).toBe(text);
+  },
+);
