@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "#mesh/clock.ts";
+import { createTerminal, type Terminal } from "../logs/terminal.ts";
+import type { Output } from "../output.ts";
+import { startOf } from "../postgres/processes.ts";
+import type { Program } from "../supervisor/process.ts";
+
+/** A folder for one test file, and small programs in it. */
+export interface Workshop {
+  readonly dir: string;
+  /** Writes a program (an ES module). It gets PATH and `env`. */
+  program(name: string, source: string, env?: Readonly<Record<string, string>>): Program;
+  close(): void;
+}
+
+/** What a program does that is ready at once and ends when it is told to. */
+export const wellBehaved = `
+  process.on("SIGTERM", () => process.exit(0));
+  process.on("disconnect", () => process.exit(0));
+  process.send({ type: "ready", port: 1 });
+`;
+
+export function createWorkshop(): Workshop {
+  const dir = mkdtempSync(join(tmpdir(), "shopmesh-cli-"));
+  return {
+    dir,
+    program(name, source, env = {}) {
+      const file = join(dir, `${name}.mjs`);
+      writeFileSync(file, source);
+      return { name, file, port: 1, env: { PATH: process.env.PATH ?? "", ...env } };
+    },
+    close: () => rmSync(dir, { recursive: true, force: true }),
+  };
+}
+
+/** Keeps what is written, and tells when a text has come. */
+export interface CapturedOutput extends Output {
+  text(): string;
+  /** Settles once the output holds the text. The test's own timeout is the bound. */
+  saw(text: string): Promise<void>;
+}
+
+export function captureOutput(): CapturedOutput {
+  let all = "";
+  let waiting: { readonly text: string; readonly resolve: () => void }[] = [];
+  return {
+    colour: false,
+    write(text) {
+      all += text;
+      for (const { resolve } of waiting.filter((waiter) => all.includes(waiter.text))) resolve();
+      waiting = waiting.filter((waiter) => !all.includes(waiter.text));
+    },
+    text: () => all,
+    saw: (text) => (all.includes(text) ? Promise.resolve() : new Promise((resolve) => waiting.push({ text, resolve }))),
+  };
+}
+
+export function terminalTo(output: Output, options: { readonly verbose?: boolean } = {}): Terminal {
+  return createTerminal({ output, verbose: options.verbose ?? false, clock: systemClock, names: ["probe"] });
+}
+
+/** Whether a process still runs; one that has ended does not, even before its parent takes notice. */
+export async function isRunning(pid: number): Promise<boolean> {
+  return (await startOf(pid)) !== undefined;
+}
