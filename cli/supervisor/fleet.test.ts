@@ -1,0 +1,190 @@
+import { readFileSync, statSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { systemClock } from "#mesh/clock.ts";
+import { OperatorError } from "../operator-error.ts";
+import {
+  type CapturedOutput,
+  captureOutput,
+  createWorkshop,
+  isRunning,
+  terminalTo,
+  type Workshop,
+  wellBehaved,
+} from "../testing/programs.ts";
+import { type Fleet, startFleet } from "./fleet.ts";
+import type { Program } from "./process.ts";
+import type { ProcessStatus, RestartPolicy } from "./supervise.ts";
+
+const quick: RestartPolicy = { initialMs: 10, maxMs: 40, steadyMs: 60_000, readyMs: 20_000 };
+
+let workshop: Workshop;
+let fleets: Fleet[] = [];
+
+beforeAll(async () => {
+  workshop = createWorkshop();
+  await mkdir(join(workshop.dir, "logs"));
+});
+
+afterEach(async () => {
+  await Promise.all(fleets.map((fleet) => fleet.stop({ graceMs: 0 })));
+  fleets = [];
+});
+
+afterAll(() => workshop.close());
+
+interface Started {
+  readonly fleet: Fleet;
+  readonly output: CapturedOutput;
+  /** Every pid that any process of the fleet had. */
+  readonly pids: Set<number>;
+  readonly changes: ProcessStatus[];
+}
+
+function start(tiers: readonly (readonly Program[])[], policy: RestartPolicy = quick): Started {
+  const output = captureOutput();
+  const pids = new Set<number>();
+  const changes: ProcessStatus[] = [];
+  const fleet = startFleet({
+    tiers,
+    logsDir: join(workshop.dir, "logs"),
+    terminal: terminalTo(output),
+    policy,
+    clock: systemClock,
+    onChange: (processes) => {
+      changes.push(...processes);
+      for (const { pid } of processes) if (pid !== 0) pids.add(pid);
+    },
+  });
+  for (const { pid } of fleet.processes()) pids.add(pid);
+  fleets.push(fleet);
+  return { fleet, output, pids, changes };
+}
+
+async function expectNoneLeft(pids: Iterable<number>): Promise<void> {
+  for (const pid of pids) expect(await isRunning(pid)).toBe(false);
+}
+
+test("is ready when all are, and leaves nobody behind", async () => {
+  const programs = ["one", "two", "three"].map((name) => workshop.program(name, wellBehaved));
+  const { fleet, output, pids } = start([programs]);
+  await fleet.ready;
+  expect(fleet.processes().map(({ state, restarts }) => [state, restarts])).toEqual(programs.map(() => ["ready", 0]));
+  expect(output.text()).toMatch(/two is ready on port 1 \(process \d+, \d+\.\d s\)/);
+  await fleet.stop({ graceMs: 10_000 });
+  expect(pids.size).toBe(3);
+  await expectNoneLeft(pids);
+});
+
+test("tells which process failed before it was ready, with its last errors", async () => {
+  const failing = workshop.program(
+    "failing",
+    `console.log(JSON.stringify({ level: 60, time: 1, msg: "SHOPMESH_SECRET is not set" })); process.exitCode = 1;`,
+  );
+  const { fleet, pids } = start([[workshop.program("fine", wellBehaved), failing]]);
+  const error = await fleet.ready.catch((reason: unknown) => reason);
+  if (!(error instanceof OperatorError)) throw error;
+  expect(error.message).toBe("failing exited with code 1 before it was ready");
+  expect(error.details).toEqual(["ERROR SHOPMESH_SECRET is not set"]);
+  await fleet.stop({ graceMs: 10_000 });
+  await expectNoneLeft(pids);
+});
+
+test("starts a process that crashes again, and says so", async () => {
+  const crashing = workshop.program(
+    "crashing",
+    `process.send({ type: "ready" }, () => process.kill(process.pid, "SIGKILL"));`,
+  );
+  const { fleet, output, pids } = start([[crashing]]);
+  await fleet.ready;
+  await output.saw("crashing ended by signal SIGKILL; starting again in");
+  await output.saw("crashing is ready again on port 1");
+  await fleet.stop({ graceMs: 10_000 });
+  expect(pids.size).toBeGreaterThan(1);
+  await expectNoneLeft(pids);
+});
+
+test("stops a process that is waiting to be started again", async () => {
+  const once = workshop.program("once", `process.send({ type: "ready" }, () => process.exit(9));`);
+  const { fleet, output, pids } = start([[once]], { ...quick, initialMs: 600_000, maxMs: 600_000 });
+  await fleet.ready;
+  await output.saw("once exited with code 9; starting again in 600.0 s");
+  expect(fleet.processes()).toMatchObject([{ state: "waiting", pid: 0 }]);
+  await fleet.stop({ graceMs: 10_000 });
+  expect(fleet.processes()).toMatchObject([{ state: "stopped", pid: 0 }]);
+  await expectNoneLeft(pids);
+});
+
+test("doubles the delay up to its bound", async () => {
+  const crashing = workshop.program("doubling", `process.send({ type: "ready" }, () => process.exit(1));`);
+  const { fleet, output } = start([[crashing]], { ...quick, initialMs: 100, maxMs: 300 });
+  for (const delay of ["0.1 s", "0.2 s", "0.3 s"]) await output.saw(`starting again in ${delay}`);
+  await fleet.stop({ graceMs: 10_000 });
+  const delays = [...output.text().matchAll(/again in (\S+) s/g)].map((match) => match[1]);
+  expect(delays.slice(0, 3)).toEqual(["0.1", "0.2", "0.3"]);
+});
+
+test("kills a restarted process that does not get ready in time, and tries again", async () => {
+  const marker = join(workshop.dir, "second-life");
+  const hanging = workshop.program(
+    "hanging",
+    `import { existsSync, writeFileSync } from "node:fs";
+     setInterval(() => {}, 1000);
+     if (!existsSync(${JSON.stringify(marker)})) {
+       writeFileSync(${JSON.stringify(marker)}, "");
+       process.send({ type: "ready" }, () => process.exit(1));
+     }`,
+  );
+  const { fleet, output } = start([[hanging]], { ...quick, readyMs: 2000 });
+  await fleet.ready;
+  await output.saw("hanging ended by signal SIGKILL before it was ready; starting again in");
+  await fleet.stop({ graceMs: 10_000 });
+});
+
+test("stops tier after tier", async () => {
+  const inOrder = (name: string): Program =>
+    workshop.program(
+      name,
+      `process.on("SIGTERM", () => { process.stdout.write("${name} asked\\n", () => setTimeout(() => process.exit(0), 50)); });
+       process.send({ type: "ready" });
+       setInterval(() => {}, 1000);`,
+    );
+  const { fleet, output, pids } = start([[inOrder("caller")], [inOrder("callee")]]);
+  await fleet.ready;
+  await fleet.stop({ graceMs: 10_000 });
+  const asked = [...output.text().matchAll(/(\w+) asked/g)].map((match) => match[1]);
+  expect(asked).toEqual(["caller", "callee"]);
+  await expectNoneLeft(pids);
+});
+
+test("stops while some are not ready yet", async () => {
+  const { fleet, pids } = start([[workshop.program("never", "setInterval(() => {}, 1000);")]]);
+  await fleet.stop({ graceMs: 10_000 });
+  await expect(fleet.ready).rejects.toThrow(/never ended by signal SIGTERM before it was ready/);
+  await expectNoneLeft(pids);
+});
+
+test("survives a flood of output, and keeps it within bounds", async () => {
+  const flooding = workshop.program(
+    "flooding",
+    `const line = JSON.stringify({ level: 30, time: 1, msg: "x".repeat(1000) }) + "\\n";
+     const chunk = line.repeat(64);
+     let left = 400;
+     const more = () => {
+       if (left-- === 0) { process.stdout.write("y".repeat(200_000) + "\\nlast words\\n", () => process.send({ type: "ready" })); return; }
+       process.stdout.write(chunk, more);
+     };
+     process.on("SIGTERM", () => process.exit(0));
+     more();`,
+  );
+  const { fleet, output } = start([[flooding]]);
+  await fleet.ready;
+  await output.saw("last words");
+  await fleet.stop({ graceMs: 10_000 });
+  const path = join(workshop.dir, "logs", "flooding.log");
+  expect(readFileSync(path, "utf8")).toMatch(/y … \(\d+ more bytes\)\nlast words\n$/);
+  expect(statSync(path).size).toBeLessThan(10 * 1024 * 1024);
+  expect(statSync(`${path}.1`).size).toBeLessThanOrEqual(10 * 1024 * 1024);
+  expect(output.text().length).toBeLessThan(5000);
+});

@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createProcessLog, type ProcessLog } from "../logs/process-log.ts";
+import {
+  captureOutput,
+  createWorkshop,
+  isRunning,
+  terminalTo,
+  type Workshop,
+  wellBehaved,
+} from "../testing/programs.ts";
+import { describeExit, startProcess } from "./process.ts";
+
+let workshop: Workshop;
+
+beforeAll(() => {
+  workshop = createWorkshop();
+});
+
+afterAll(() => workshop.close());
+
+function logTo(lines: string[]): ProcessLog {
+  const file = { append: (text: string) => void lines.push(...text.trimEnd().split("\n")), close: () => undefined };
+  return createProcessLog({ name: "probe", file, terminal: terminalTo(captureOutput()) });
+}
+
+test("is ready when it says so, and ends when asked", async () => {
+  const running = startProcess(workshop.program("good", wellBehaved), logTo([]));
+  expect(await running.ready).toBe(true);
+  const exit = await running.stop({ graceMs: 10_000 });
+  expect(describeExit(exit)).toBe("exited with code 0");
+  expect(await isRunning(running.pid)).toBe(false);
+});
+
+test("tells an end before it was ready, after everything it said", async () => {
+  const lines: string[] = [];
+  const program = workshop.program("early", `console.error("no database"); process.exitCode = 3;`);
+  const running = startProcess(program, logTo(lines));
+  expect(await running.ready).toBe(false);
+  expect(describeExit(await running.exited)).toBe("exited with code 3");
+  expect(lines).toEqual(["no database"]);
+});
+
+test("kills a process that will not end, and what it started", async () => {
+  const lines: string[] = [];
+  const program = workshop.program(
+    "stubborn",
+    `import { spawn } from "node:child_process";
+     process.on("SIGTERM", () => console.log("never"));
+     const child = spawn("sleep", ["1000"], { stdio: "ignore" });
+     console.log(String(child.pid));
+     setInterval(() => {}, 1000);
+     process.send({ type: "ready" });`,
+  );
+  const running = startProcess(program, logTo(lines));
+  await running.ready;
+  const exit = await running.stop({ graceMs: 100 });
+  expect(describeExit(exit)).toBe("ended by signal SIGKILL");
+  expect(lines).toContain("never");
+  expect(await isRunning(Number(lines[0]))).toBe(false);
+});
+
+test("waits for nobody once it is told to make haste", async () => {
+  const program = workshop.program(
+    "slow",
+    `process.on("SIGTERM", () => process.send({ type: "asked" })); setInterval(() => {}, 1000); process.send({ type: "ready" });`,
+  );
+  const running = startProcess(program, logTo([]));
+  await running.ready;
+  const hasten = new AbortController();
+  const stopped = running.stop({ graceMs: 600_000, hasten: hasten.signal });
+  hasten.abort();
+  expect((await stopped).signal).toBeDefined();
+  expect(await isRunning(running.pid)).toBe(false);
+});
+
+test("gets the environment it is given and nothing of ours", async () => {
+  const lines: string[] = [];
+  const program = workshop.program("env", `console.log(Object.keys(process.env).sort().join(" "));`, {
+    SHOPMESH_X: "1",
+  });
+  process.env.SHOPMESH_SECRET_OF_TEST = "secret";
+  try {
+    await startProcess(program, logTo(lines)).exited;
+  } finally {
+    delete process.env.SHOPMESH_SECRET_OF_TEST;
+  }
+  const known = lines[0]?.split(" ").filter((name) => !name.startsWith("NODE_CHANNEL"));
+  expect(known).toEqual(["PATH", "SHOPMESH_X"]);
+});
+
+test("lives in a process group of its own, where a terminal's Ctrl-C does not reach it", async () => {
+  const lines: string[] = [];
+  const program = workshop.program(
+    "group",
+    `import { execFileSync } from "node:child_process";
+     console.log(execFileSync("ps", ["-o", "pgid=", "-p", String(process.pid)]).toString().trim());`,
+  );
+  const running = startProcess(program, logTo(lines));
+  await running.exited;
+  expect(lines).toEqual([String(running.pid)]);
+});
+
+test("reports a program that cannot be started", async () => {
+  const running = startProcess(workshop.program("missing", ""), logTo([]));
+  const gone = { ...workshop.program("gone", ""), file: "/nonexistent/program.mjs" };
+  expect(await startProcess(gone, logTo([])).ready).toBe(false);
+  expect(await running.ready).toBe(false);
+});
