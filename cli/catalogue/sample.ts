@@ -1,0 +1,48 @@
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { CatalogService } from "#gen/shop/catalog/v1/catalog_service.contract.ts";
+import type { MeshNode } from "#mesh/mesh.ts";
+import { readCatalogue } from "../../sample/catalogue.ts";
+import type { Terminal } from "../logs/terminal.ts";
+import { callFailure, type OperatorAccess, operatorMesh } from "../operator-client.ts";
+import { importCatalogue } from "./import.ts";
+
+const sampleUrl = new URL("../../sample/catalogue.json", import.meta.url);
+const listTimeoutMs = 10_000;
+
+/**
+ * Loads the sample catalogue into a shop that has no product at all. A marker file stands from the first step to the
+ * last: where a start finds it, the load before was cut short, and is done again, which completes it. Throws
+ * OperatorError.
+ */
+export async function loadSampleIfEmpty(options: {
+  readonly access: OperatorAccess;
+  readonly markerFile: string;
+  readonly terminal: Terminal;
+  readonly signal?: AbortSignal;
+}): Promise<void> {
+  const { access, markerFile, terminal, signal } = options;
+  const mesh = operatorMesh(access);
+  try {
+    if (!existsSync(markerFile) && !(await isEmpty(mesh, signal))) return;
+    writeFileSync(markerFile, "");
+    const result = await importCatalogue(mesh, await readCatalogue(sampleUrl), signal);
+    for (const error of result.errors) terminal.warn(`sample catalogue: ${error}`);
+    const products = result.created + result.updated + result.unchanged;
+    terminal.say(`the shop was empty: loaded the sample catalogue (${products} rows, stock of ${result.stocked} SKUs)`);
+    rmSync(markerFile);
+  } finally {
+    mesh.close();
+  }
+}
+
+async function isEmpty(mesh: MeshNode, signal: AbortSignal | undefined): Promise<boolean> {
+  const call = mesh.background({ name: "look-for-products", timeoutMs: listTimeoutMs, signal });
+  const request = { categorySlug: "", pageSize: 1, pageToken: "" };
+  const { products } = await mesh
+    .client(CatalogService)
+    .listProducts(request, call)
+    .catch((error: unknown) => {
+      throw callFailure("the catalogue can't be read", error);
+    });
+  return products.length === 0;
+}

@@ -1,0 +1,117 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { loopback } from "./checks/ports.ts";
+import type { Secrets } from "./data/secrets.ts";
+import { OperatorError } from "./operator-error.ts";
+import type { LogLevel } from "./settings.ts";
+import type { Program } from "./supervisor/process.ts";
+
+/** The services that keep data, each in a database of its own. */
+export const servicesWithData = ["catalog", "inventory", "cart", "orders", "payments", "identity"] as const;
+type DataService = (typeof servicesWithData)[number];
+
+export const gatewayName = "gateway";
+export const simulatorName = "payment-gateway";
+
+// What stops together, and when: whoever calls goes before whoever is called, so that work under way can be finished.
+const stopTiers = [
+  [gatewayName],
+  ["orders"],
+  ["cart", "payments"],
+  ["catalog", "inventory", "identity"],
+  [simulatorName],
+] as const;
+
+type ProgramName = (typeof stopTiers)[number][number];
+
+/** What the programs of one run need to know. */
+export interface RunPlan {
+  /** Where the built programs are: `dist/`. */
+  readonly programsDir: URL;
+  readonly publicPort: number;
+  /** The port of each program but the gateway. */
+  readonly ports: ReadonlyMap<string, number>;
+  /** The address of each service's own database, with its password. */
+  readonly databaseUrls: ReadonlyMap<string, string>;
+  readonly secrets: Secrets;
+  /** By which processes of this run prove who they are. */
+  readonly runSecret: string;
+  readonly simulatorDataDir: string;
+  readonly logLevel: LogLevel;
+  /** Our own environment, of which each process gets only what every program needs. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** The programs that need a port of their own on the loopback. */
+export const privatePrograms: readonly string[] = stopTiers.flat().filter((name) => name !== gatewayName);
+
+/** Where each service listens, by its name. */
+export function targetsOf(ports: ReadonlyMap<string, number>): Readonly<Record<string, readonly string[]>> {
+  return Object.fromEntries(servicesWithData.map((name) => [name, [`${loopback}:${portOf(ports, name)}`]]));
+}
+
+/** All programs in tiers, from the first to stop to the last. Throws OperatorError when one has not been built. */
+export function planPrograms(plan: RunPlan): readonly (readonly Program[])[] {
+  return stopTiers.map((tier) => tier.map((name) => planProgram(name, plan)));
+}
+
+function planProgram(name: ProgramName, plan: RunPlan): Program {
+  const folder = name === simulatorName ? "simulators" : "services";
+  const file = fileURLToPath(new URL(`${folder}/${name}/main.js`, plan.programsDir));
+  if (!existsSync(file)) throw new OperatorError(`${file} is missing: build first, with npm run build`);
+  const port = name === gatewayName ? plan.publicPort : portOf(plan.ports, name);
+  return { name, file, port, env: { ...commonEnv(plan), ...ownEnv(name, port, plan) } };
+}
+
+// Each process gets what it needs and nothing else: above all, no other service's database.
+function ownEnv(name: ProgramName, port: number, plan: RunPlan): Readonly<Record<string, string>> {
+  if (name === simulatorName) {
+    return {
+      SHOPMESH_SIMULATOR_PORT: String(port),
+      SHOPMESH_SIMULATOR_KEY: plan.secrets.simulatorKey,
+      SHOPMESH_SIMULATOR_DATA: plan.simulatorDataDir,
+    };
+  }
+  const member = {
+    SHOPMESH_LISTEN: `${loopback}:${port}`,
+    SHOPMESH_TARGETS: JSON.stringify(targetsOf(plan.ports)),
+    SHOPMESH_SECRET: plan.runSecret,
+    SHOPMESH_INSTANCE: `${name}-1`,
+  };
+  if (name === gatewayName) return { ...member, SHOPMESH_PORT: String(port) };
+  return {
+    ...member,
+    SHOPMESH_DATABASE_URL: databaseUrlOf(plan, name),
+    ...(name === "payments" ? gatewayAccess(plan) : {}),
+  };
+}
+
+function gatewayAccess(plan: RunPlan): Readonly<Record<string, string>> {
+  return {
+    SHOPMESH_PAYMENT_GATEWAY_URL: `http://${loopback}:${portOf(plan.ports, simulatorName)}`,
+    SHOPMESH_PAYMENT_GATEWAY_KEY: plan.secrets.simulatorKey,
+  };
+}
+
+// NODE_OPTIONS is left out on purpose: one --inspect cannot be meant for eight processes.
+const passedOn = ["PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "SHOPMESH_VERSION", "SHOPMESH_CURRENCY"] as const;
+
+function commonEnv({ env, logLevel }: RunPlan): Readonly<Record<string, string>> {
+  const entries = passedOn.flatMap((name) => {
+    const value = env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(entries), SHOPMESH_LOG_LEVEL: logLevel };
+}
+
+function portOf(ports: ReadonlyMap<string, number>, name: string): number {
+  const port = ports.get(name);
+  if (port === undefined) throw new Error(`no port was planned for ${name}`);
+  return port;
+}
+
+function databaseUrlOf(plan: RunPlan, name: DataService): string {
+  const url = plan.databaseUrls.get(name);
+  if (url === undefined) throw new Error(`no database was planned for ${name}`);
+  return url;
+}
