@@ -66,7 +66,7 @@ describe("a malformed request", () => {
     ["amount", "-5"],
     ["amount", "1.00"],
     ["amount", "01"],
-    ["amount", "1000000000000000000"],
+    ["amount", "9223372036854775808"],
     ["currency", "eur"],
     ["currency", undefined],
     ["payment_token", ""],

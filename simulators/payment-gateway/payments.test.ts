@@ -48,11 +48,11 @@ describe("authorizations", () => {
   });
 
   it("carry amounts beyond 2^53 exactly", async () => {
-    const made = await gateway.authorize({ amount: "999999999999999999" });
-    expect(made.body).toMatchObject({ amount: "999999999999999999" });
-    expect((await capture(idOf(made), { amount: "999999999999999998" })).status).toBe(201);
+    const made = await gateway.authorize({ amount: "9223372036854775807" });
+    expect(made.body).toMatchObject({ amount: "9223372036854775807" });
+    expect((await capture(idOf(made), { amount: "9223372036854775806" })).status).toBe(201);
     const { body } = await gateway.get(`/v1/authorizations/${idOf(made)}`);
-    expect(body).toMatchObject({ captured_amount: "999999999999999998", capturable_amount: "1" });
+    expect(body).toMatchObject({ captured_amount: "9223372036854775806", capturable_amount: "1" });
   });
 
   it.each([
@@ -66,6 +66,9 @@ describe("authorizations", () => {
 
   it("are refused for a token that nobody knows, which is not repeated, and leaves the key free", async () => {
     const refused = await gateway.authorize({ payment_token: "tok_secret123" }, "with-unknown-token");
+    expect((await gateway.authorize({ payment_token: "tok_visa\n" })).body).toMatchObject({
+      error: { code: "invalid_token" },
+    });
     expect(refused.status).toBe(400);
     expect(refused.body).toMatchObject({ error: { code: "invalid_token" } });
     expect(JSON.stringify(refused.body)).not.toContain("secret123");

@@ -24,7 +24,7 @@ export function parseAuthorize(body: Body): Command {
     operation: "authorize",
     amount: parseAmount(required(body, "amount")),
     currency: parseText(required(body, "currency"), "currency", CURRENCY, "three capital letters of ISO 4217"),
-    paymentToken: parseText(required(body, "payment_token"), "payment_token", TEXT, "1 to 255 printable characters"),
+    paymentToken: parseText(required(body, "payment_token"), "payment_token", TOKEN, "1 to 255 characters"),
     reference: parseText(required(body, "reference"), "reference", TEXT, "1 to 255 printable characters"),
   };
 }
@@ -78,9 +78,13 @@ export function parseBody(bytes: Uint8Array): Body {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
-const AMOUNT = /^[1-9][0-9]{0,17}$/;
+const AMOUNT = /^[1-9][0-9]{0,18}$/;
+/** The most that fits into 64 bits with a sign. */
+const MAX_AMOUNT = 2n ** 63n - 1n;
 const CURRENCY = /^[A-Z]{3}$/;
 const KEY = /^[\x20-\x7e]{1,255}$/;
+/** Whatever it holds, a token that is not known is told to be so. */
+const TOKEN = /^.{1,255}$/su;
 const TEXT = /^[^\p{C}]{1,255}$/u;
 
 function parseOnlyAmount(body: Body): bigint | undefined {
@@ -89,8 +93,10 @@ function parseOnlyAmount(body: Body): bigint | undefined {
 }
 
 function parseAmount(value: unknown): bigint {
-  const rule = "a string of 1 to 18 decimal digits, more than 0, in minor units";
-  return BigInt(parseText(value, "amount", AMOUNT, rule));
+  const rule = `a string of decimal digits, from 1 to ${MAX_AMOUNT}, in minor units`;
+  const amount = BigInt(parseText(value, "amount", AMOUNT, rule));
+  if (amount > MAX_AMOUNT) throw invalid("amount", `must be ${rule}`);
+  return amount;
 }
 
 function parseText(value: unknown, field: string, pattern: RegExp, rule: string): string {
