@@ -75,10 +75,12 @@ async function runOnce<T>(
   };
   try {
     // One round trip: a text of several statements counts as one, and `opening` follows without waiting.
-    const [, ...opened] = await Promise.all([
-      client.query(beginText(statementTimeoutMs)),
-      ...opening.map((statement) => run<object>(client, statement)),
-    ]);
+    const [, ...opened] = await inOneWrite(client, () =>
+      Promise.all([
+        client.query(beginText(statementTimeoutMs)),
+        ...opening.map((statement) => run<object>(client, statement)),
+      ]),
+    );
     const value = await work(tx, opened);
     open = false;
     await commit(client, run, last);
@@ -99,7 +101,9 @@ function beginText(statementTimeoutMs: number | undefined): string {
 
 /** One round trip, with the last statement if there is one: should that fail, `commit` finds nothing to commit. */
 async function commit(client: PoolClient, run: Run, last: Statement | undefined): Promise<void> {
-  const [, committed] = await Promise.all([last === undefined ? undefined : run(client, last), client.query("commit")]);
+  const [, committed] = await inOneWrite(client, () =>
+    Promise.all([last === undefined ? undefined : run<object>(client, last), client.query("commit")]),
+  );
   // The server answers ROLLBACK, and no error, when a statement had failed before and `work` swallowed that.
   if (committed.command !== "COMMIT")
     throw new Error("The transaction could not commit: a statement in it had failed.");
@@ -108,4 +112,14 @@ async function commit(client: PoolClient, run: Run, last: Statement | undefined)
 async function rollback(client: PoolClient): Promise<void> {
   // On a dead connection this fails too; the first error is the one that matters, and the connection is not kept.
   await client.query("rollback").catch(() => {});
+}
+
+/** Hands all that `send` sends to the system at once: a write of its own for each statement costs more than its text. */
+function inOneWrite<T>({ connection }: PoolClient, send: () => T): T {
+  connection.stream.cork();
+  try {
+    return send();
+  } finally {
+    connection.stream.uncork();
+  }
 }
