@@ -32,3 +32,5 @@ export const ONCE_RETENTION_MS = 7 * 24 * 60 * 60 * 1_000;
 /** How many answers one statement of a sweep removes, and how many such statements a sweep runs at most. */
 export const SWEEP_BATCH_SIZE = 1_000;
 export const SWEEP_MAX_BATCHES = 1_000;
+/** How long it is from one sweep to the next. */
+export const ONCE_SWEEP_INTERVAL_MS = 15 * 60 * 1_000;

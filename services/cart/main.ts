@@ -3,7 +3,7 @@ import { CatalogService } from "#gen/shop/catalog/v1/catalog_service.contract.ts
 import { readMeshConfig, readSetting } from "#mesh/config.ts";
 import { implement } from "#mesh/contract/contract.ts";
 import { createMesh } from "#mesh/mesh.ts";
-import { migrate, openDatabase } from "#mesh/postgres/index.ts";
+import { migrate, openDatabase, startOnceSweep } from "#mesh/postgres/index.ts";
 import { cartHandlers } from "./handlers.ts";
 
 const mesh = createMesh("cart", readMeshConfig());
@@ -13,6 +13,8 @@ const db = openDatabase({
   applicationName: "cart",
 });
 await migrate(db, new URL("./migrations/", import.meta.url));
+
+const sweep = startOnceSweep({ db, clock: mesh.clock, log: mesh.log });
 
 await mesh.serve({
   services: [
@@ -27,5 +29,8 @@ await mesh.serve({
       }),
     ),
   ],
-  close: () => db.close(),
+  close: async () => {
+    await sweep.close();
+    await db.close();
+  },
 });

@@ -4,7 +4,7 @@ import { implement } from "#mesh/contract/contract.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { newId } from "#mesh/ids.ts";
 import { createMesh } from "#mesh/mesh.ts";
-import { migrate, openDatabase } from "#mesh/postgres/index.ts";
+import { migrate, openDatabase, startOnceSweep } from "#mesh/postgres/index.ts";
 import { identityHandlers } from "./handlers.ts";
 import { createPasswords } from "./passwords.ts";
 import { startSessionSweep } from "./session-sweep.ts";
@@ -19,13 +19,13 @@ const passwords = await createPasswords(() =>
   meshFailure("OVERLOADED", "Too many people sign in at this moment.", { retryDelayMs: 1_000 }),
 );
 const signer = await openSigner(db, clock, newId);
-const sweep = startSessionSweep({ db, clock, log });
+const sweeps = [startSessionSweep({ db, clock, log }), startOnceSweep({ db, clock, log })];
 
 await mesh.serve({
   services: [implement(IdentityService, identityHandlers({ db, clock, newId, passwords, signer }))],
   signingKeys: { keys: () => publicKeys(db) },
   close: async () => {
-    await sweep.close();
+    await Promise.all(sweeps.map((sweep) => sweep.close()));
     await db.close();
   },
 });

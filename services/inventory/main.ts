@@ -4,7 +4,7 @@ import { implement } from "#mesh/contract/contract.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { newId } from "#mesh/ids.ts";
 import { createMesh } from "#mesh/mesh.ts";
-import { migrate, openDatabase } from "#mesh/postgres/index.ts";
+import { migrate, openDatabase, startOnceSweep } from "#mesh/postgres/index.ts";
 import { startExpiry } from "./expiry.ts";
 import { inventoryHandlers } from "./handlers.ts";
 import { startStockWatch } from "./stock-watch.ts";
@@ -26,12 +26,13 @@ const watch = startStockWatch({
       retryDelayMs: 5_000,
     }),
 });
+const sweep = startOnceSweep({ db, clock, log });
 const expiry = startExpiry({ db, clock, newId, watch, log });
 
 await mesh.serve({
   services: [implement(InventoryService, inventoryHandlers({ db, clock, newId, watch }))],
   close: async () => {
-    await Promise.all([expiry.close(), watch.close()]);
+    await Promise.all([expiry.close(), watch.close(), sweep.close()]);
     await db.close();
   },
 });
