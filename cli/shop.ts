@@ -18,7 +18,14 @@ import { describeRun } from "./run-state.ts";
 import type { Settings } from "./settings.ts";
 import { type Fleet, startFleet } from "./supervisor/fleet.ts";
 import { defaultRestartPolicy, type ProcessStatus } from "./supervisor/supervise.ts";
-import { planPrograms, privatePrograms, servicesWithData, simulatorName, targetsOf } from "./topology.ts";
+import {
+  checkPrograms,
+  planPrograms,
+  privatePrograms,
+  servicesWithData,
+  simulatorName,
+  targetsOf,
+} from "./topology.ts";
 
 export interface StartShopOptions extends Settings {
   readonly output: Output;
@@ -104,8 +111,9 @@ async function start(context: Context): Promise<Shop> {
 }
 
 // Everything that can be wrong before anything has been started, and the claim on the folder.
-async function claimFolder({ port, dataDir, releases }: Context): Promise<DataFolder> {
+async function claimFolder({ port, dataDir, programsDir, releases }: Context): Promise<DataFolder> {
   checkNodeVersion();
+  checkPrograms(programsDir);
   const folder = dataFolder(dataDir);
   prepareDataFolder(folder);
   const lock = await takeLock(folder.lockDir);

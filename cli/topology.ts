@@ -50,17 +50,29 @@ export function targetsOf(ports: ReadonlyMap<string, number>): Readonly<Record<s
   return Object.fromEntries(servicesWithData.map((name) => [name, [`${loopback}:${portOf(ports, name)}`]]));
 }
 
-/** All programs in tiers, from the first to stop to the last. Throws OperatorError when one has not been built. */
+/** Checks that all programs have been built. Throws OperatorError when one is missing. */
+export function checkPrograms(programsDir: URL): void {
+  const missing = stopTiers
+    .flat()
+    .map((name) => programFile(name, programsDir))
+    .find((file) => !existsSync(file));
+  if (missing !== undefined) throw new OperatorError(`${missing} is missing: build first, with npm run build`);
+}
+
+/** All programs in tiers, from the first to stop to the last. */
 export function planPrograms(plan: RunPlan): readonly (readonly Program[])[] {
   return stopTiers.map((tier) => tier.map((name) => planProgram(name, plan)));
 }
 
 function planProgram(name: ProgramName, plan: RunPlan): Program {
-  const folder = name === simulatorName ? "simulators" : "services";
-  const file = fileURLToPath(new URL(`${folder}/${name}/main.js`, plan.programsDir));
-  if (!existsSync(file)) throw new OperatorError(`${file} is missing: build first, with npm run build`);
   const port = name === gatewayName ? plan.publicPort : portOf(plan.ports, name);
-  return { name, file, port, env: { ...commonEnv(plan), ...ownEnv(name, port, plan) } };
+  const env = { ...commonEnv(plan), ...ownEnv(name, port, plan) };
+  return { name, file: programFile(name, plan.programsDir), port, env };
+}
+
+function programFile(name: ProgramName, programsDir: URL): string {
+  const folder = name === simulatorName ? "simulators" : "services";
+  return fileURLToPath(new URL(`${folder}/${name}/main.js`, programsDir));
 }
 
 // Each process gets what it needs and nothing else: above all, no other service's database.

@@ -12,7 +12,11 @@ export interface LogRecord {
 export const levels = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60 } as const;
 
 // Every line of a process has these, and the terminal shows the process's name already.
-const constantFields: ReadonlySet<string> = new Set(["level", "time", "msg", "pid", "hostname", "name"]);
+const constantFields: ReadonlySet<string> = new Set([
+  ...["level", "time", "msg"],
+  ...["workload", "instance", "version"],
+  ...["pid", "hostname", "name"],
+]);
 
 /** Reads a line; undefined when it is not a structured one. */
 export function parseRecord(line: string): LogRecord | undefined {
@@ -36,8 +40,8 @@ export function parseRecord(line: string): LogRecord | undefined {
  * second are of no interest to the terminal; this tells them for next to nothing.
  */
 export function levelAtStart(line: string): number | undefined {
-  const match = /^\{"level":(\d{1,3}),/.exec(line);
-  return match === null ? undefined : Number(match[1]);
+  const level = /^\{"level":(?:(\d{1,3})|"([a-z]{4,5})"),/.exec(line);
+  return level === null ? undefined : levelNumber(level[2] ?? Number(level[1]));
 }
 
 function levelNumber(level: unknown): number | undefined {

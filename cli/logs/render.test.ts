@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseRecord } from "./record.ts";
+import { levelAtStart, parseRecord } from "./record.ts";
 import { createPaint, maxShownCharacters, renderPlain, renderRecord, renderTime } from "./render.ts";
 
 const plain = createPaint(false);
@@ -43,6 +43,16 @@ test("takes level names and ISO times too", () => {
 
 test.each(["plain text", "{", "{}", "[]", '{"level":"loud"}', '"text"', "null"])("takes %j for no record", (line) => {
   expect(parseRecord(line)).toBeUndefined();
+});
+
+test.each([
+  ['{"level":"info","time":"2026-06-01T12:00:00.000Z"}', 30],
+  ['{"level":50,"time":1}', 50],
+  ['{"time":1,"level":50}', undefined],
+  ['{"level":"loud","time":1}', undefined],
+  ["level 50", undefined],
+])("reads the level at the start of %j: %j", (line, level) => {
+  expect(levelAtStart(line)).toBe(level);
 });
 
 test("lets nothing in a log control the terminal", () => {
