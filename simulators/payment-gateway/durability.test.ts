@@ -102,7 +102,8 @@ describe("the journal", () => {
   });
 });
 
-describe("the process", () => {
+// Starting processes can take its time on a machine that runs other tests as well.
+describe("the process", { timeout: 60_000 }, () => {
   it("keeps all it has acknowledged when it is killed under load", async () => {
     const { child, client } = await startReady();
     const acknowledged = new Map<string, string>();

@@ -100,7 +100,7 @@ function checkTornHeader(file: FileHandle, path: string): void {
 function createJournal(file: FileHandle, path: string, size: number): Journal {
   const unwritten = new Map<number, string>();
   let waiting: Buffer[] = [];
-  let waiters: { readonly upTo: number; readonly resolve: () => void; readonly reject: (reason: Error) => void }[] = [];
+  const flushes = createFlushes();
   let tail = size;
   let durable = size;
   let failure: Error | undefined;
@@ -120,14 +120,11 @@ function createJournal(file: FileHandle, path: string, size: number): Journal {
           if (position >= durable) break;
           unwritten.delete(position);
         }
-        const done = waiters.filter(({ upTo }) => upTo <= durable);
-        waiters = waiters.filter(({ upTo }) => upTo > durable);
-        for (const { resolve } of done) resolve();
+        flushes.resolve(durable);
       }
     } catch (cause) {
       failure = new Error(`cannot write ${path}`, { cause });
-      for (const { reject } of waiters) reject(failure);
-      waiters = [];
+      flushes.reject(failure);
     }
     writing = false;
   }
@@ -135,7 +132,7 @@ function createJournal(file: FileHandle, path: string, size: number): Journal {
   function flushed(): Promise<void> {
     if (failure !== undefined) return Promise.reject(failure);
     if (durable === tail) return Promise.resolve();
-    return new Promise((resolve, reject) => waiters.push({ upTo: tail, resolve, reject }));
+    return flushes.wait(tail);
   }
 
   return {
@@ -157,6 +154,23 @@ function createJournal(file: FileHandle, path: string, size: number): Journal {
       } finally {
         await file.close();
       }
+    },
+  };
+}
+
+/** Those who wait until the file is durable up to some position. */
+function createFlushes() {
+  let waiting: { readonly upTo: number; readonly resolve: () => void; readonly reject: (reason: Error) => void }[] = [];
+  return {
+    wait: (upTo: number) => new Promise<void>((resolve, reject) => waiting.push({ upTo, resolve, reject })),
+    resolve(durable: number): void {
+      const done = waiting.filter(({ upTo }) => upTo <= durable);
+      waiting = waiting.filter(({ upTo }) => upTo > durable);
+      for (const { resolve } of done) resolve();
+    },
+    reject(reason: Error): void {
+      for (const { reject } of waiting) reject(reason);
+      waiting = [];
     },
   };
 }

@@ -1,7 +1,6 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { pino } from "pino";
+import { temporaryFolder as makeFolder } from "#testing/folders.ts";
 import { type SimulatorOptions, startPaymentGatewaySimulator } from "./simulator.ts";
 
 export const apiKey = "key_for_tests";
@@ -53,7 +52,7 @@ export function idOf({ body }: TestAnswer): string {
 
 /** A folder that is removed with all that is in it. */
 export async function temporaryFolder(): Promise<{ readonly path: string; remove(): Promise<void> }> {
-  const path = await mkdtemp(join(tmpdir(), "shopmesh-payment-gateway-"));
+  const path = await makeFolder();
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
