@@ -39,9 +39,12 @@ export function dial({ authority, openSocket, limits, onClosed }: DialOptions): 
       settings: { enablePush: false },
     });
     let failure = new Error("closed before it was set up");
-    const timer = setTimeout(() => {
-      http2.destroy(new Error(`no HTTP/2 settings came within ${limits.connectTimeoutMs} ms`));
-    }, limits.connectTimeoutMs);
+    let answered = false;
+    const giveUp = (): void => {
+      if (!answered) http2.destroy(new Error(`no HTTP/2 settings came within ${limits.connectTimeoutMs} ms`));
+    };
+    // Looked at a turn later: after a pause of this process, timers fire before what has come meanwhile is read.
+    const timer = setTimeout(() => setImmediate(giveUp), limits.connectTimeoutMs);
     http2.on("error", (error) => {
       failure = error;
     });
@@ -51,6 +54,7 @@ export function dial({ authority, openSocket, limits, onClosed }: DialOptions): 
       reject(failure);
     });
     http2.once("remoteSettings", () => {
+      answered = true;
       clearTimeout(timer);
       http2.setLocalWindowSize(limits.backendWindowBytes);
       const session = createSession(http2, socket, limits);

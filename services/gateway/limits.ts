@@ -33,6 +33,7 @@ export interface GatewayLimits {
   readonly backendWindowBytes: number;
   readonly healthRetryMs: number;
   readonly shutdownMs: number;
+  readonly goawayPauseMs: number;
 }
 
 /** A token bucket: `burst` at once, then `perSecond`. */
@@ -92,8 +93,8 @@ export const defaultLimits: GatewayLimits = {
 
   // --- Backends
 
-  /** From dialling to the peer's SETTINGS frame. */
-  connectTimeoutMs: 1 * SECOND_MS,
+  /** From dialling to the peer's SETTINGS frame: a busy machine needs some of it, a dead address all. */
+  connectTimeoutMs: 2 * SECOND_MS,
   /** After a failed dial, calls fail at once for this long; it doubles with each further failure … */
   reconnectMinMs: 50,
   /** … up to this, so that an instance that came back is used within half a second. */
@@ -113,4 +114,6 @@ export const defaultLimits: GatewayLimits = {
 
   /** How long running calls have to finish at shutdown. */
   shutdownMs: 10 * SECOND_MS,
+  /** From telling a client that the gateway ends to refusing its calls: a round trip, for what is on its way. */
+  goawayPauseMs: 200,
 };

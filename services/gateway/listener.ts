@@ -22,9 +22,6 @@ export interface Listener {
 /** The id that a first GOAWAY names: any stream on its way may still come. */
 const LAST_STREAM_ID = 2 ** 31 - 1;
 
-/** How long after that first GOAWAY the second one is sent at the latest, if the peer doesn't answer a ping. */
-const GOAWAY_PAUSE_MS = 200;
-
 /** Listens for HTTP/2 with prior knowledge. Rejects with the system's error when the address cannot be had. */
 export async function listen({ host, port, limits, log, onStream }: ListenerOptions): Promise<Listener> {
   const sessions = new Set<ServerHttp2Session>();
@@ -54,7 +51,7 @@ export async function listen({ host, port, limits, log, onStream }: ListenerOpti
   return {
     port: bound,
     close() {
-      closing ??= shutDown(server, sessions, sockets, limits.shutdownMs);
+      closing ??= shutDown(server, sessions, sockets, limits);
       return closing;
     },
   };
@@ -80,31 +77,32 @@ async function shutDown(
   server: ReturnType<typeof createServer>,
   sessions: ReadonlySet<ServerHttp2Session>,
   sockets: ReadonlySet<Socket>,
-  boundMs: number,
+  { shutdownMs, goawayPauseMs }: GatewayLimits,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   // A set may be changed while it is walked; what is added meanwhile is walked too.
-  for (const session of sessions) sayGoodbye(session);
+  for (const session of sessions) sayGoodbye(session, goawayPauseMs);
   for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
   const timer = setTimeout(() => {
     for (const session of sessions) session.destroy(undefined, constants.NGHTTP2_NO_ERROR);
     for (const socket of sockets) socket.destroy();
-  }, boundMs);
+  }, shutdownMs);
   await closed;
   clearTimeout(timer);
 }
 
 /**
  * Ends a session without failing a call: first a GOAWAY that still admits what is on its way, then, when the peer has
- * read it, the one that doesn't (RFC 9113, section 6.8).
+ * read it, the one that doesn't (RFC 9113, section 6.8). Idle clients of Node don't answer the ping that asks whether
+ * they have: hence the bound on the pause.
  */
-function sayGoodbye(session: ServerHttp2Session): void {
+function sayGoodbye(session: ServerHttp2Session, pauseMs: number): void {
   if (session.destroyed || session.closed) return;
   session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
   const close = (): void => {
     clearTimeout(timer);
     if (!session.destroyed) session.close();
   };
-  const timer = setTimeout(close, GOAWAY_PAUSE_MS);
+  const timer = setTimeout(close, pauseMs);
   session.ping(close);
 }

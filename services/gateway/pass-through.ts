@@ -55,7 +55,7 @@ export class PassThrough {
   readonly #caller: ServerHttp2Stream;
   readonly #replay: Replay;
   readonly #idleTimer: NodeJS.Timeout;
-  readonly #totalTimer: NodeJS.Timeout;
+  #totalTimer: NodeJS.Timeout;
   #backend: ClientHttp2Stream | undefined;
   #attempts = 0;
   #requestEnded: boolean;
@@ -160,10 +160,13 @@ export class PassThrough {
     if (endStream) {
       this.#settle(statusOf(headers));
       this.#caller.respond(headers, { endStream: true });
-      this.#finish();
+      this.#leaveRequest();
       return;
     }
-    this.#caller.once("wantTrailers", () => this.#caller.sendTrailers(this.#trailers ?? {}));
+    this.#caller.once("wantTrailers", () => {
+      this.#caller.sendTrailers(this.#trailers ?? {});
+      this.#leaveRequest();
+    });
     this.#caller.respond(headers, { waitForTrailers: true });
   }
 
@@ -185,35 +188,43 @@ export class PassThrough {
     );
     this.#settle(statusOf(this.#trailers));
     this.#caller.end();
-    this.#finish();
   }
 
   /** The backend's stream is gone. If the answer wasn't complete by then, something has to be told to the caller. */
   #backendClosed(backend: ClientHttp2Stream, session: BackendSession): void {
     if (this.#settled || backend !== this.#backend) return;
-    const { route } = this.#options;
     const code = backend.rstCode;
-    const answered = this.#caller.headersSent;
     // Refused before it was looked at: a draining or full backend says so, and it is safe to ask another.
-    if (code === constants.NGHTTP2_REFUSED_STREAM && !answered && this.#attempts < MAX_ATTEMPTS && this.#replay.whole) {
+    const untouched = code === constants.NGHTTP2_REFUSED_STREAM && !this.#caller.headersSent && this.#replay.whole;
+    if (untouched && this.#attempts < MAX_ATTEMPTS) {
       this.#backend = undefined;
       this.#caller.pause(); // nothing may come while there is no stream to write it to
       this.#attempt();
-    } else if (session.isLost() || code === constants.NGHTTP2_REFUSED_STREAM || code === constants.NGHTTP2_NO_ERROR) {
+      return;
+    }
+    // A dying process may reset its streams just before its connection goes: which of the two it is shows a turn later.
+    setImmediate(() => this.#brokenOff(code, session));
+  }
+
+  #brokenOff(code: number, session: BackendSession): void {
+    const { route } = this.#options;
+    // A process that ends says GOAWAY and resets with this code: no defect of the call, but the end of its callee.
+    const dying = !session.isOpen() && code === constants.NGHTTP2_INTERNAL_ERROR;
+    if (session.isLost() || dying || code === constants.NGHTTP2_REFUSED_STREAM || code === constants.NGHTTP2_NO_ERROR) {
       this.#fail(unavailable(route.service, route.owner, "the connection to it was lost during the call"));
-    } else {
+    } else if (!this.#settled) {
       this.#settle(undefined);
       this.#caller.close(code);
     }
   }
 
   #timeOut(what: string): void {
-    // An answer that is complete but that the caller doesn't read ends here as well.
-    if (this.#settled) this.#caller.close(constants.NGHTTP2_CANCEL);
-    else {
-      const { service } = this.#options.route;
-      this.#fail(gatewayFailure("DEADLINE_EXCEEDED", service, `the call to ${service} was ended: ${what}`));
-    }
+    const { route, limits } = this.#options;
+    const { service } = route;
+    this.#fail(gatewayFailure("DEADLINE_EXCEEDED", service, `the call to ${service} was ended: ${what}`));
+    // What the caller doesn't read, the failure included, must end as well.
+    clearTimeout(this.#totalTimer);
+    this.#totalTimer = setTimeout(() => this.#caller.close(constants.NGHTTP2_CANCEL), limits.deadlineGraceMs);
   }
 
   #failWith(error: unknown): void {
@@ -233,7 +244,6 @@ export class PassThrough {
     if (this.#caller.headersSent) {
       this.#trailers = trailers;
       this.#caller.end();
-      this.#finish();
     } else {
       answerFailure(this.#caller, failure, service);
     }
@@ -253,13 +263,11 @@ export class PassThrough {
     this.#replay.drop();
   }
 
-  /** The whole answer is written: frees what is left of either stream once it has gone out. */
-  #finish(): void {
+  /** The whole answer is given. A caller that still sends is told to stop, and so is a backend that still reads. */
+  #leaveRequest(): void {
     if (this.#requestEnded) return;
-    // The caller still sends, to a backend that has answered already.
     this.#backend?.close(constants.NGHTTP2_NO_ERROR);
-    if (this.#caller.writableFinished) discardRequest(this.#caller);
-    else this.#caller.once("finish", () => discardRequest(this.#caller));
+    discardRequest(this.#caller);
   }
 
   #closed(): void {

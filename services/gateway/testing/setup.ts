@@ -65,7 +65,7 @@ export async function startTestGateway(cleanup: Cleanup, options: TestGatewayOpt
     descriptors: options.descriptors ?? readDescriptors,
     log: { info: write, warn: write },
     // Shutdown is waited for by each test; those that test it set their own.
-    limits: { shutdownMs: 500, ...options.limits },
+    limits: { shutdownMs: 500, goawayPauseMs: 20, ...options.limits },
   });
   cleanup.add(() => gateway.close());
   return { ...gateway, address: `127.0.0.1:${gateway.port}`, lines };

@@ -1,0 +1,321 @@
+import { once } from "node:events";
+import { constants } from "node:http2";
+import { createServer } from "node:net";
+import { status as codes } from "@grpc/grpc-js";
+import { afterEach, expect, test } from "vitest";
+import { frame } from "./framing.ts";
+import { answerOk, type RawBackend, startRawBackend } from "./testing/raw-backend.ts";
+import {
+  createCleanup,
+  errorInfoOf,
+  rawCall,
+  rawSession,
+  rejection,
+  startPair,
+  startTestGateway,
+  toyClient,
+  unary,
+} from "./testing/setup.ts";
+import { floodRequest, startToyBackend, toy } from "./testing/toy-backend.ts";
+
+const cleanup = createCleanup();
+afterEach(() => cleanup.run());
+
+const UNAVAILABLE = { reason: "SERVICE_UNAVAILABLE", domain: "toy.v1.ToyService" };
+
+test("says at once which service is down when nothing listens", async () => {
+  const gone = await startToyBackend();
+  gone.kill();
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [gone.address] } });
+  const client = toyClient(cleanup, gateway.address);
+  const startedAt = performance.now();
+  const error = await rejection(unary(client, "echo", Buffer.alloc(0)));
+  expect(error.code).toBe(codes.UNAVAILABLE);
+  expect(errorInfoOf(error)).toMatchObject({ ...UNAVAILABLE, metadata: { service: "toy.v1.ToyService" } });
+  expect(performance.now() - startedAt).toBeLessThan(1_000);
+});
+
+test("says so too when no instance is known", async () => {
+  const gateway = await startTestGateway(cleanup, {});
+  const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(0)));
+  expect(error.code).toBe(codes.UNAVAILABLE);
+  expect(errorInfoOf(error)).toMatchObject(UNAVAILABLE);
+});
+
+test("gives up on an address that takes connections and says nothing", async () => {
+  const silent = createServer(() => undefined);
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  cleanup.add(() => silent.close());
+  const address = silent.address();
+  const port = typeof address === "object" ? address?.port : undefined;
+  const limits = { connectTimeoutMs: 100 };
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [`127.0.0.1:${port}`] }, limits });
+  const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(0)));
+  expect(error.code).toBe(codes.UNAVAILABLE);
+});
+
+test("fails the running calls of a killed backend, and works again when it is back", async () => {
+  const { backend, client } = await startPair(cleanup);
+  const arrived = once(backend.events, "call");
+  const running = rejection(unary(client, "hang", Buffer.alloc(0)));
+  await arrived;
+  backend.kill();
+  const error = await running;
+  expect(error.code).toBe(codes.UNAVAILABLE);
+  expect(errorInfoOf(error)).toMatchObject(UNAVAILABLE);
+  expect((await rejection(unary(client, "echo", Buffer.alloc(0)))).code).toBe(codes.UNAVAILABLE);
+  const back = await startToyBackend(backend.port);
+  cleanup.add(() => back.kill());
+  const answer = () => unary(client, "echo", Buffer.from("again")).then(({ bytes }) => bytes.toString());
+  await expect.poll(() => answer().catch(() => "down"), { timeout: 2_000 }).toBe("again");
+});
+
+test("ends a half-sent answer with a failure in its trailers", async () => {
+  const { backend, client } = await startPair(cleanup);
+  const { path, requestSerialize, responseDeserialize } = toy.chat;
+  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  const failed = once(call, "error");
+  call.write(Buffer.from("hello"));
+  await once(call, "data");
+  backend.kill();
+  expect((await failed)[0]).toMatchObject({ code: codes.UNAVAILABLE });
+});
+
+test("lets a draining backend finish its calls, and sends new ones to the other instance", async () => {
+  const [first, second] = [await startToyBackend(), await startToyBackend()];
+  cleanup.add(() => first.kill());
+  cleanup.add(() => second.kill());
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [first.address, second.address] } });
+  const client = toyClient(cleanup, gateway.address);
+  const { path, requestSerialize, responseDeserialize } = toy.chat;
+  const calls = Array.from({ length: 4 }, () =>
+    client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize),
+  );
+  for (const call of calls) {
+    call.write(Buffer.from("before"));
+    await once(call, "data");
+  }
+  expect([first.seen.length, second.seen.length].sort()).not.toContain(0);
+  const drained = first.drain();
+  const answers = await Promise.all(Array.from({ length: 200 }, () => unary(client, "echo", Buffer.from("x"))));
+  expect(answers).toHaveLength(200);
+  for (const call of calls) {
+    call.write(Buffer.from("after"));
+    expect(String((await once(call, "data"))[0])).toBe("after");
+    const status = once(call, "status");
+    call.end();
+    expect((await status)[0]).toMatchObject({ code: codes.OK });
+  }
+  await drained;
+});
+
+test("loses no call while instances are replaced under load", async () => {
+  const first = await startToyBackend();
+  let addresses: readonly string[] = [first.address];
+  const gateway = await startTestGateway(cleanup, { targets: { addresses: () => addresses } });
+  const client = toyClient(cleanup, gateway.address);
+  let running = true;
+  let answered = 0;
+  const load = Array.from({ length: 32 }, async () => {
+    while (running) {
+      await unary(client, "echo", Buffer.alloc(100));
+      answered += 1;
+    }
+  });
+  let current = first;
+  for (let i = 0; i < 3; i++) {
+    const before = answered;
+    await expect.poll(() => answered).toBeGreaterThan(before + 100);
+    const next = await startToyBackend();
+    addresses = [next.address];
+    await expect.poll(() => next.seen.length).toBeGreaterThan(0);
+    await current.drain();
+    current = next;
+  }
+  running = false;
+  await Promise.all(load);
+  current.kill();
+});
+
+test("takes turns among the instances", async () => {
+  const backends = [await startToyBackend(), await startToyBackend(), await startToyBackend()];
+  for (const backend of backends) cleanup.add(() => backend.kill());
+  const targets = { toy: backends.map(({ address }) => address) };
+  const gateway = await startTestGateway(cleanup, { targets });
+  const client = toyClient(cleanup, gateway.address);
+  // The health watch connects all of them.
+  await expect
+    .poll(() => gateway.lines.filter(({ message }) => message === "backend connected").length)
+    .toBe(backends.length);
+  for (let i = 0; i < 30; i++) await unary(client, "echo", Buffer.alloc(0));
+  expect(backends.map(({ seen }) => seen.length)).toEqual([10, 10, 10]);
+});
+
+test("sends a refused call once more, with the request it had read already", async () => {
+  const bodies: Buffer[] = [];
+  let refusals = 1;
+  const backend = await startRawBackend(cleanup, (stream) => {
+    if (refusals > 0) {
+      refusals -= 1;
+      stream.once("data", () => stream.close(constants.NGHTTP2_REFUSED_STREAM));
+      return;
+    }
+    stream.on("data", (chunk: Buffer) => bodies.push(chunk));
+    stream.once("end", () => answerOk(stream));
+  });
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] } });
+  const body = Buffer.from("the request");
+  await unary(toyClient(cleanup, gateway.address), "echo", body);
+  expect(Buffer.concat(bodies)).toEqual(frame(body));
+  expect(backend.seen).toHaveLength(2);
+});
+
+test("tries a call that is refused again and again only twice", async () => {
+  const backend = await startRawBackend(cleanup, (stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM));
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] } });
+  const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(10)));
+  expect(error.code).toBe(codes.UNAVAILABLE);
+  expect(backend.seen).toHaveLength(2);
+});
+
+test.each([
+  ["closes", (backend: RawBackend) => backend.sessions.forEach((session) => session.destroy())],
+  ["resets", (backend: RawBackend) => backend.sockets.forEach((socket) => socket.resetAndDestroy())],
+])("does not send a call again that may have been seen when its backend %s the connection", async (_, cut) => {
+  const backend = await startRawBackend(cleanup, () => cut(backend));
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] } });
+  const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(10)));
+  expect(error.code).toBe(codes.UNAVAILABLE);
+  expect(backend.seen).toHaveLength(1);
+});
+
+test("passes a reset by a backend on as a reset", async () => {
+  const backend = await startRawBackend(cleanup, (stream) => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM));
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] } });
+  const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(10)));
+  expect(error.code).toBe(codes.RESOURCE_EXHAUSTED);
+});
+
+test("says INTERNAL when a backend's answer has no status", async () => {
+  const backend = await startRawBackend(cleanup, (stream) => {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" });
+    stream.end(Buffer.alloc(5));
+  });
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] } });
+  const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(10)));
+  expect(error.code).toBe(codes.INTERNAL);
+  expect(errorInfoOf(error)).toMatchObject({ reason: "INTERNAL" });
+});
+
+test("opens further connections when a backend's bound on streams is reached, then sheds", async () => {
+  const backend = await startRawBackend(cleanup, () => undefined, { maxConcurrentStreams: 3 });
+  const limits = { sessionsPerAddress: 2 };
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] }, limits });
+  const client = toyClient(cleanup, gateway.address);
+  // One of the six places is taken by the health watch.
+  const calls = Array.from({ length: 5 }, () => unary(client, "hang", Buffer.alloc(0)));
+  for (const call of calls) call.catch(() => undefined);
+  await expect.poll(() => backend.seen.length).toBe(5);
+  expect(backend.sessions.size).toBe(2);
+  const error = await rejection(unary(client, "hang", Buffer.alloc(0)));
+  expect(error.code).toBe(codes.RESOURCE_EXHAUSTED);
+  expect(errorInfoOf(error)).toMatchObject({ reason: "OVERLOADED" });
+  for (const { call } of calls) call.cancel();
+});
+
+test("replaces a connection that has carried its share of calls", async () => {
+  const backend = await startRawBackend(cleanup, answerOk);
+  const limits = { callsPerSession: 5 };
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] }, limits });
+  const client = toyClient(cleanup, gateway.address);
+  for (let i = 0; i < 20; i++) await unary(client, "echo", Buffer.alloc(0));
+  const connected = gateway.lines.filter(({ message }) => message === "backend connected");
+  expect(connected.length).toBeGreaterThanOrEqual(4);
+});
+
+test("ends a call that its backend never ends", async () => {
+  const { client, backend } = await startPair(cleanup, { maxCallMs: 50 });
+  const cancelled = once(backend.events, "cancelled");
+  const error = await rejection(unary(client, "hang", Buffer.alloc(0)));
+  expect(error.code).toBe(codes.DEADLINE_EXCEEDED);
+  expect(errorInfoOf(error)).toMatchObject({ reason: "DEADLINE_EXCEEDED" });
+  await cancelled;
+});
+
+test("ends a call in which nothing moves, on either side", async () => {
+  const { gateway, backend } = await startPair(cleanup, { idleCallMs: 50 });
+  const cancelled = once(backend.events, "cancelled");
+  const stream = rawCall(await rawSession(cleanup, gateway.address), { ":path": toy.collect.path });
+  stream.write(frame(Buffer.alloc(100)).subarray(0, 20)); // half a message, and never the rest
+  const [headers] = await once(stream, "response");
+  expect(headers).toMatchObject({ ":status": 200, "grpc-status": String(codes.DEADLINE_EXCEEDED) });
+  await cancelled;
+});
+
+test("does not wait for ever for a caller who does not read a finished answer", async () => {
+  const { gateway } = await startPair(cleanup, { maxCallMs: 300, deadlineGraceMs: 50 });
+  const session = await rawSession(cleanup, gateway.address);
+  const stream = rawCall(session, { ":path": toy.flood.path });
+  stream.end(frame(floodRequest(4, 60_000)));
+  await once(stream, "response");
+  await once(stream, "close");
+  expect(stream.rstCode).toBe(constants.NGHTTP2_CANCEL);
+});
+
+test("bounds a call by its method's deadline, and a bit", async () => {
+  const backend = await startToyBackend();
+  cleanup.add(() => backend.kill());
+  const contract = { name: "toy.v1.ToyService", owner: "toy", public: true, definition: toy };
+  const gateway = await startTestGateway(cleanup, {
+    targets: { toy: [backend.address] },
+    contracts: [{ ...contract, methods: { hang: { deadlineMs: 30 } } }],
+    limits: { deadlineGraceMs: 20 },
+  });
+  const error = await rejection(unary(toyClient(cleanup, gateway.address), "hang", Buffer.alloc(0)));
+  expect(error.code).toBe(codes.DEADLINE_EXCEEDED);
+});
+
+test("passes grpc-timeout as it came, whatever it says", async () => {
+  const backend = await startRawBackend(cleanup, answerOk);
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] } });
+  const session = await rawSession(cleanup, gateway.address);
+  for (const timeout of ["5S", "-1S", "soon"]) {
+    const stream = rawCall(session, { "grpc-timeout": timeout });
+    stream.end();
+    await once(stream, "response");
+    stream.resume();
+  }
+  expect(backend.seen.map((headers) => headers["grpc-timeout"])).toEqual(["5S", "-1S", "soon"]);
+});
+
+test("sends backends clean headers: its own authority, no hop's, internal ones of its own only", async () => {
+  const backend = await startRawBackend(cleanup, answerOk);
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] } });
+  const stream = rawCall(await rawSession(cleanup, gateway.address), {
+    ":authority": "evil.example",
+    host: "evil.example",
+    "shopmesh-caller": "orders",
+    "x-twice": ["a", "b"],
+    "content-length": "0",
+    constructor: "a header like any other",
+  });
+  stream.end();
+  await once(stream, "response");
+  stream.resume();
+  const [headers] = backend.seen;
+  expect(Object.keys(headers ?? {}).sort()).toEqual([
+    ":authority",
+    ":method",
+    ":path",
+    ":scheme",
+    "constructor",
+    "content-type",
+    "shopmesh-caller",
+    "shopmesh-client-address",
+    "shopmesh-proof",
+    "te",
+    "traceparent",
+    "x-twice",
+  ]);
+  expect(headers).toMatchObject({ ":authority": "toy", "shopmesh-caller": "gateway", "x-twice": "a, b" });
+});

@@ -1,0 +1,56 @@
+import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import type { Cleanup } from "./setup.ts";
+
+export interface RawBackend {
+  readonly address: string;
+  /** Header blocks of the calls that arrived, in order. */
+  readonly seen: IncomingHttpHeaders[];
+  readonly sessions: ReadonlySet<ServerHttp2Session>;
+  readonly sockets: ReadonlySet<Socket>;
+}
+
+/** An HTTP/2 server without a gRPC library, for what such libraries don't do on purpose. */
+export async function startRawBackend(
+  cleanup: Cleanup,
+  onStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void,
+  options: { readonly maxConcurrentStreams?: number } = {},
+): Promise<RawBackend> {
+  const seen: IncomingHttpHeaders[] = [];
+  const sessions = new Set<ServerHttp2Session>();
+  const sockets = new Set<Socket>();
+  const server = createServer({ settings: options });
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+    session.on("error", () => undefined);
+  });
+  server.on("stream", (stream, headers) => {
+    stream.on("error", () => undefined);
+    // The gateway's own question, which is no call of a test's.
+    if (headers[":path"] === "/grpc.health.v1.Health/Watch") return;
+    seen.push(headers);
+    onStream(stream, headers);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("a TCP server has an address");
+  cleanup.add(async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    for (const session of sessions) session.destroy();
+    await closed;
+  });
+  return { address: `127.0.0.1:${address.port}`, seen, sessions, sockets };
+}
+
+/** Answers a call with an empty message and OK. */
+export function answerOk(stream: ServerHttp2Stream): void {
+  stream.once("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+  stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+  stream.end(Buffer.alloc(5));
+  stream.resume();
+}
