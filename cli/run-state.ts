@@ -10,6 +10,7 @@ import { simulatorName, targetsOf } from "./topology.ts";
 export function describeRun(run: {
   readonly folder: DataFolder;
   readonly address: string;
+  readonly runId: string;
   readonly secret: string;
   readonly ports: ReadonlyMap<string, number>;
   readonly postgres: PostgresServer;
@@ -19,6 +20,7 @@ export function describeRun(run: {
   const postgres = describePostgres(run.folder, run.postgres, startTime);
   return (processes) => ({
     pid: process.pid,
+    runId: run.runId,
     address: run.address,
     startTime,
     secret: run.secret,

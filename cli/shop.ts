@@ -1,14 +1,16 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, systemClock } from "#mesh/clock.ts";
 import { loadSampleIfEmpty } from "./catalogue/sample.ts";
 import { waitUntilServing } from "./checks/health.ts";
 import { checkNodeVersion } from "./checks/node-version.ts";
 import { checkPublicPort, findFreePorts, loopback } from "./checks/ports.ts";
 import { type DataFolder, dataFolder, prepareDataFolder } from "./data/folder.ts";
+import { stopLeftovers } from "./data/leftovers.ts";
 import { takeLock } from "./data/lock.ts";
 import { removeRunState, writeRunState } from "./data/run-file.ts";
 import { loadSecrets, newSecret, type Secrets } from "./data/secrets.ts";
 import { createTerminal, type Terminal } from "./logs/terminal.ts";
-import type { OperatorAccess } from "./operator-client.ts";
 import { messageOf, OperatorError } from "./operator-error.ts";
 import type { Output } from "./output.ts";
 import { type PostgresServer, provisionDatabases, startOwnPostgres, useGivenPostgres } from "./postgres-server.ts";
@@ -16,12 +18,15 @@ import { createReleases, type Releases } from "./releases.ts";
 import { interruptible, throwIfInterrupted } from "./run-signal.ts";
 import { describeRun } from "./run-state.ts";
 import type { Settings } from "./settings.ts";
-import { type Fleet, startFleet } from "./supervisor/fleet.ts";
+import { createFleet, type Fleet, type Tiers } from "./supervisor/fleet.ts";
 import { defaultRestartPolicy, type ProcessStatus } from "./supervisor/supervise.ts";
 import {
   checkPrograms,
-  planPrograms,
+  gatewayName,
+  planGateway,
+  planInnerPrograms,
   privatePrograms,
+  type RunPlan,
   servicesWithData,
   simulatorName,
   targetsOf,
@@ -55,7 +60,7 @@ export interface Shop {
   stop(): Promise<void>;
 }
 
-// From the first process to the first call.
+// From the start of processes until they take calls.
 const readyMs = 60_000;
 // A service takes at most ten seconds to finish its calls.
 const stopGraceMs = 12_000;
@@ -69,7 +74,7 @@ export async function startShop(options: StartShopOptions): Promise<Shop> {
     output: options.output,
     verbose: options.verbose,
     clock: options.clock ?? systemClock,
-    names: ["gateway", ...servicesWithData, simulatorName, "postgres"],
+    names: [gatewayName, ...servicesWithData, simulatorName, "postgres"],
   });
   const releases = createReleases((name, error) => terminal.warn(`${name} did not stop cleanly: ${messageOf(error)}`));
   try {
@@ -93,31 +98,32 @@ async function start(context: Context): Promise<Shop> {
   const secrets = loadSecrets(folder.secretsFile, servicesWithData);
   const postgres = await openPostgres(folder, context);
   throwIfInterrupted(signal);
-  const run = await startProcesses({ folder, secrets, postgres }, context);
-  const failed = postgres.failed.then(
-    () => new OperatorError("PostgreSQL ended unexpectedly", { details: [seeLog(folder)] }),
-  );
-  await interruptible(Promise.race([awaitReady(run.fleet, address), failed.then(raise)]), signal);
-  const markerFile = folder.loadingFile;
-  await interruptible(loadSampleIfEmpty({ access: run.access, markerFile, terminal, signal }), signal);
+  const plan = await planRun({ folder, secrets, postgres }, context);
+  const fleet = openFleet({ folder, plan, postgres, address }, context);
+  const failed = postgres.failed.then(() => postgresFailed(folder));
+  const opened = openShop({ fleet, plan, folder, address }, context);
+  await interruptible(Promise.race([opened, failed.then(raise)]), signal);
   return {
     address,
     startedInMs: performance.now() - context.begin,
     terminal,
-    processes: run.fleet.processes,
+    processes: fleet.processes,
     failed,
     stop: releases.run,
   };
 }
 
 // Everything that can be wrong before anything has been started, and the claim on the folder.
-async function claimFolder({ port, dataDir, programsDir, releases }: Context): Promise<DataFolder> {
+async function claimFolder({ port, dataDir, programsDir, terminal, releases }: Context): Promise<DataFolder> {
   checkNodeVersion();
   checkPrograms(programsDir);
   const folder = dataFolder(dataDir);
   prepareDataFolder(folder);
   const lock = await takeLock(folder.lockDir);
   releases.add("the data folder", lock.release);
+  const killed = await stopLeftovers(folder);
+  if (killed.length > 0)
+    terminal.warn(`the last run was killed, and left behind: ${killed.join(", ")}; killed them too`);
   await checkPublicPort(port);
   return folder;
 }
@@ -137,46 +143,44 @@ async function openPostgres(folder: DataFolder, context: Context): Promise<Postg
   return postgres;
 }
 
-interface Run {
-  readonly fleet: Fleet;
-  readonly access: OperatorAccess;
-}
-
-async function startProcesses(
+async function planRun(
   parts: { readonly folder: DataFolder; readonly secrets: Secrets; readonly postgres: PostgresServer },
-  context: Context,
-): Promise<Run> {
+  { port, postgresPrefix, programsDir, logLevel, env = process.env }: Context,
+): Promise<RunPlan> {
   const { folder, secrets, postgres } = parts;
-  const { port, postgresPrefix, terminal, releases, clock = systemClock, hasten } = context;
   const databaseUrls = await provisionDatabases(postgres.adminUrl, {
-    passwords: Object.fromEntries(servicesWithData.map((name) => [name, secrets.databasePasswords[name] ?? ""])),
+    passwords: secrets.databasePasswords,
     prefix: postgresPrefix,
   });
   const freePorts = await findFreePorts(privatePrograms.length);
-  const ports = new Map(privatePrograms.map((name, index) => [name, freePorts[index] ?? 0]));
-  const secret = newSecret();
-  const tiers = planPrograms({
-    programsDir: context.programsDir,
+  return {
+    programsDir,
     publicPort: port,
-    ports,
+    ports: new Map(privatePrograms.map((name, index) => [name, freePorts[index] ?? 0])),
     databaseUrls,
     secrets,
-    runSecret: secret,
+    runId: randomUUID(),
+    runSecret: newSecret(),
     simulatorDataDir: folder.simulatorDir,
-    logLevel: context.logLevel,
-    env: context.env ?? process.env,
-  });
-  const describe = describeRun({
-    folder,
-    address: `${loopback}:${port}`,
-    secret,
-    ports,
-    postgres,
-    startTime: clock.now(),
-  });
+    logLevel,
+    env,
+  };
+}
+
+function openFleet(
+  parts: {
+    readonly folder: DataFolder;
+    readonly plan: RunPlan;
+    readonly postgres: PostgresServer;
+    readonly address: string;
+  },
+  { terminal, releases, clock = systemClock, hasten }: Context,
+): Fleet {
+  const { folder, plan, postgres, address } = parts;
+  const { runId, runSecret: secret, ports } = plan;
+  const describe = describeRun({ folder, runId, address, secret, ports, postgres, startTime: clock.now() });
   releases.add("the run file", () => removeRunState(folder));
-  const fleet = startFleet({
-    tiers,
+  const fleet = createFleet({
     logsDir: folder.logsDir,
     terminal,
     policy: defaultRestartPolicy,
@@ -184,31 +188,37 @@ async function startProcesses(
     onChange: (processes) => writeRunState(folder, describe(processes)),
   });
   releases.add("the services", () => fleet.stop({ graceMs: stopGraceMs, hasten }));
-  return { fleet, access: { secret, targets: targetsOf(ports) } };
+  return fleet;
 }
 
-async function awaitReady(fleet: Fleet, address: string): Promise<void> {
-  const timeout = AbortSignal.timeout(readyMs);
-  const late = new Promise<"late">((resolve) =>
-    timeout.addEventListener("abort", () => resolve("late"), { once: true }),
-  );
-  if ((await Promise.race([fleet.ready, late])) === "late") {
-    const names = fleet
-      .processes()
-      .filter(({ state }) => state !== "ready")
-      .map(({ name }) => name);
-    throw new OperatorError(`${names.join(", ")} took no calls after ${readyMs / 1000} s`);
-  }
-  const health = await waitUntilServing(address, timeout);
-  if (health !== "SERVING") {
-    throw new OperatorError(`the gateway says ${health} after ${readyMs / 1000} s: some service is not healthy`);
-  }
+// The services first, then what is to be sold, and the door last.
+async function openShop(
+  parts: { readonly fleet: Fleet; readonly plan: RunPlan; readonly folder: DataFolder; readonly address: string },
+  { terminal, signal }: Context,
+): Promise<void> {
+  const { fleet, plan, folder, address } = parts;
+  await startInTime(fleet, planInnerPrograms(plan));
+  const access = { secret: plan.runSecret, targets: targetsOf(plan.ports) };
+  await loadSampleIfEmpty({ access, markerFile: folder.loadingFile, terminal, signal });
+  await startInTime(fleet, planGateway(plan));
+  const health = await waitUntilServing(address, AbortSignal.timeout(readyMs));
+  if (health !== "SERVING") throw new OperatorError(`the gateway says ${health} after ${readyMs / 1000} s`);
+}
+
+async function startInTime(fleet: Fleet, tiers: Tiers): Promise<void> {
+  const timer = new AbortController();
+  const late = delay(readyMs, "late", { signal: timer.signal }).catch(() => "in time");
+  const outcome = await Promise.race([fleet.start(tiers), late]);
+  timer.abort();
+  if (outcome !== "late") return;
+  const names = fleet.processes().filter(({ state }) => state !== "ready");
+  throw new OperatorError(`${names.map(({ name }) => name).join(", ")} took no calls after ${readyMs / 1000} s`);
 }
 
 function raise(error: OperatorError): never {
   throw error;
 }
 
-function seeLog(folder: DataFolder): string {
-  return `see ${folder.logsDir}/postgres.log`;
+function postgresFailed(folder: DataFolder): OperatorError {
+  return new OperatorError("PostgreSQL ended unexpectedly", { details: [`see ${folder.logsDir}/postgres.log`] });
 }

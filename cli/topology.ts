@@ -1,9 +1,11 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { loopback } from "./checks/ports.ts";
+import { runIdVariable } from "./data/leftovers.ts";
 import type { Secrets } from "./data/secrets.ts";
 import { OperatorError } from "./operator-error.ts";
 import type { LogLevel } from "./settings.ts";
+import type { Tiers } from "./supervisor/fleet.ts";
 import type { Program } from "./supervisor/process.ts";
 
 /** The services that keep data, each in a database of its own. */
@@ -14,15 +16,10 @@ export const gatewayName = "gateway";
 export const simulatorName = "payment-gateway";
 
 // What stops together, and when: whoever calls goes before whoever is called, so that work under way can be finished.
-const stopTiers = [
-  [gatewayName],
-  ["orders"],
-  ["cart", "payments"],
-  ["catalog", "inventory", "identity"],
-  [simulatorName],
-] as const;
+// The gateway is not among them: it is the door, and opens last and closes first.
+const innerTiers = [["orders"], ["cart", "payments"], ["catalog", "inventory", "identity"], [simulatorName]] as const;
 
-type ProgramName = (typeof stopTiers)[number][number];
+type ProgramName = (typeof innerTiers)[number][number] | typeof gatewayName;
 
 /** What the programs of one run need to know. */
 export interface RunPlan {
@@ -34,6 +31,8 @@ export interface RunPlan {
   /** The address of each service's own database, with its password. */
   readonly databaseUrls: ReadonlyMap<string, string>;
   readonly secrets: Secrets;
+  /** Names the run. */
+  readonly runId: string;
   /** By which processes of this run prove who they are. */
   readonly runSecret: string;
   readonly simulatorDataDir: string;
@@ -43,7 +42,7 @@ export interface RunPlan {
 }
 
 /** The programs that need a port of their own on the loopback. */
-export const privatePrograms: readonly string[] = stopTiers.flat().filter((name) => name !== gatewayName);
+export const privatePrograms: readonly string[] = innerTiers.flat();
 
 /** Where each service listens, by its name. */
 export function targetsOf(ports: ReadonlyMap<string, number>): Readonly<Record<string, readonly string[]>> {
@@ -52,16 +51,20 @@ export function targetsOf(ports: ReadonlyMap<string, number>): Readonly<Record<s
 
 /** Checks that all programs have been built. Throws OperatorError when one is missing. */
 export function checkPrograms(programsDir: URL): void {
-  const missing = stopTiers
-    .flat()
+  const missing = [gatewayName, ...innerTiers.flat()]
     .map((name) => programFile(name, programsDir))
     .find((file) => !existsSync(file));
   if (missing !== undefined) throw new OperatorError(`${missing} is missing: build first, with npm run build`);
 }
 
-/** All programs in tiers, from the first to stop to the last. */
-export function planPrograms(plan: RunPlan): readonly (readonly Program[])[] {
-  return stopTiers.map((tier) => tier.map((name) => planProgram(name, plan)));
+/** The programs behind the gateway, in tiers from the first to stop to the last. */
+export function planInnerPrograms(plan: RunPlan): Tiers {
+  return innerTiers.map((tier) => tier.map((name) => planProgram(name, plan)));
+}
+
+/** The gateway: nobody can use it before all others are there. */
+export function planGateway(plan: RunPlan): Tiers {
+  return [[planProgram(gatewayName, plan)]];
 }
 
 function planProgram(name: ProgramName, plan: RunPlan): Program {
@@ -70,7 +73,7 @@ function planProgram(name: ProgramName, plan: RunPlan): Program {
   return { name, file: programFile(name, plan.programsDir), port, env };
 }
 
-function programFile(name: ProgramName, programsDir: URL): string {
+function programFile(name: string, programsDir: URL): string {
   const folder = name === simulatorName ? "simulators" : "services";
   return fileURLToPath(new URL(`${folder}/${name}/main.js`, programsDir));
 }
@@ -108,12 +111,12 @@ function gatewayAccess(plan: RunPlan): Readonly<Record<string, string>> {
 // NODE_OPTIONS is left out on purpose: one --inspect cannot be meant for eight processes.
 const passedOn = ["PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "SHOPMESH_VERSION", "SHOPMESH_CURRENCY"] as const;
 
-function commonEnv({ env, logLevel }: RunPlan): Readonly<Record<string, string>> {
+function commonEnv({ env, logLevel, runId }: RunPlan): Readonly<Record<string, string>> {
   const entries = passedOn.flatMap((name) => {
     const value = env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
-  return { ...Object.fromEntries(entries), SHOPMESH_LOG_LEVEL: logLevel };
+  return { ...Object.fromEntries(entries), SHOPMESH_LOG_LEVEL: logLevel, [runIdVariable]: runId };
 }
 
 function portOf(ports: ReadonlyMap<string, number>, name: string): number {

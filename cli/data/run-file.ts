@@ -8,6 +8,8 @@ import { lockHolder } from "./lock.ts";
 export interface RunState {
   /** The supervisor's process. */
   readonly pid: number;
+  /** Names the run; each of its processes has it in its environment. */
+  readonly runId: string;
   /** The public address, `127.0.0.1:8080`. */
   readonly address: string;
   /** When the supervisor began, as ISO 8601. */
@@ -42,9 +44,18 @@ export function removeRunState(folder: DataFolder): void {
 /** What runs in the folder, undefined when nothing does. What a supervisor that was killed left behind is nothing. */
 export async function readRunState(folder: DataFolder): Promise<RunState | undefined> {
   const holder = await lockHolder(folder.lockDir);
+  const state = readStaleRunState(folder);
+  return holder !== undefined && state?.pid === holder ? state : undefined;
+}
+
+/** What ran in the folder last, when that was not stopped in order. */
+export function readStaleRunState(folder: DataFolder): RunState | undefined {
   const text = readPrivateFile(folder.runFile);
-  if (holder === undefined || text === undefined) return undefined;
-  // Written whole by a supervisor that is alive, this very program; checked only for being that one's.
-  const state = JSON.parse(text) as RunState;
-  return state.pid === holder ? state : undefined;
+  if (text === undefined) return undefined;
+  try {
+    // Written whole by a supervisor, this very program, for its owner alone.
+    return JSON.parse(text) as RunState;
+  } catch {
+    return undefined; // the machine itself went down while it was written
+  }
 }

@@ -13,7 +13,7 @@ import {
   type Workshop,
   wellBehaved,
 } from "../testing/programs.ts";
-import { type Fleet, startFleet } from "./fleet.ts";
+import { createFleet, type Fleet, type Tiers } from "./fleet.ts";
 import type { Program } from "./process.ts";
 import type { ProcessStatus, RestartPolicy } from "./supervise.ts";
 
@@ -36,18 +36,18 @@ afterAll(() => workshop.close());
 
 interface Started {
   readonly fleet: Fleet;
+  readonly ready: Promise<void>;
   readonly output: CapturedOutput;
   /** Every pid that any process of the fleet had. */
   readonly pids: Set<number>;
   readonly changes: ProcessStatus[];
 }
 
-function start(tiers: readonly (readonly Program[])[], policy: RestartPolicy = quick): Started {
+function start(tiers: Tiers, policy: RestartPolicy = quick): Started {
   const output = captureOutput();
   const pids = new Set<number>();
   const changes: ProcessStatus[] = [];
-  const fleet = startFleet({
-    tiers,
+  const fleet = createFleet({
     logsDir: join(workshop.dir, "logs"),
     terminal: terminalTo(output),
     policy,
@@ -57,9 +57,11 @@ function start(tiers: readonly (readonly Program[])[], policy: RestartPolicy = q
       for (const { pid } of processes) if (pid !== 0) pids.add(pid);
     },
   });
-  for (const { pid } of fleet.processes()) pids.add(pid);
   fleets.push(fleet);
-  return { fleet, output, pids, changes };
+  const ready = fleet.start(tiers);
+  // Not every test waits for it.
+  ready.catch(() => undefined);
+  return { fleet, ready, output, pids, changes };
 }
 
 async function expectNoneLeft(pids: Iterable<number>): Promise<void> {
@@ -68,8 +70,8 @@ async function expectNoneLeft(pids: Iterable<number>): Promise<void> {
 
 test("is ready when all are, and leaves nobody behind", async () => {
   const programs = ["one", "two", "three"].map((name) => workshop.program(name, wellBehaved));
-  const { fleet, output, pids } = start([programs]);
-  await fleet.ready;
+  const { fleet, ready, output, pids } = start([programs]);
+  await ready;
   expect(fleet.processes().map(({ state, restarts }) => [state, restarts])).toEqual(programs.map(() => ["ready", 0]));
   expect(output.text()).toMatch(/two is ready on port 1 \(process \d+, \d+\.\d s\)/);
   await fleet.stop({ graceMs: 10_000 });
@@ -82,8 +84,8 @@ test("tells which process failed before it was ready, with its last errors", asy
     "failing",
     `console.log(JSON.stringify({ level: 60, time: 1, msg: "SHOPMESH_SECRET is not set" })); process.exitCode = 1;`,
   );
-  const { fleet, pids } = start([[workshop.program("fine", wellBehaved), failing]]);
-  const error = await fleet.ready.catch((reason: unknown) => reason);
+  const { fleet, ready, pids } = start([[workshop.program("fine", wellBehaved), failing]]);
+  const error = await ready.catch((reason: unknown) => reason);
   if (!(error instanceof OperatorError)) throw error;
   expect(error.message).toBe("failing exited with code 1 before it was ready");
   expect(error.details).toEqual(["ERROR SHOPMESH_SECRET is not set"]);
@@ -96,8 +98,8 @@ test("starts a process that crashes again, and says so", async () => {
     "crashing",
     `process.send({ type: "ready" }, () => process.kill(process.pid, "SIGKILL"));`,
   );
-  const { fleet, output, pids } = start([[crashing]]);
-  await fleet.ready;
+  const { fleet, ready, output, pids } = start([[crashing]]);
+  await ready;
   await output.saw("crashing ended by signal SIGKILL; starting again in");
   await output.saw("crashing is ready again on port 1");
   await fleet.stop({ graceMs: 10_000 });
@@ -107,8 +109,8 @@ test("starts a process that crashes again, and says so", async () => {
 
 test("stops a process that is waiting to be started again", async () => {
   const once = workshop.program("once", `process.send({ type: "ready" }, () => process.exit(9));`);
-  const { fleet, output, pids } = start([[once]], { ...quick, initialMs: 600_000, maxMs: 600_000 });
-  await fleet.ready;
+  const { fleet, ready, output, pids } = start([[once]], { ...quick, initialMs: 600_000, maxMs: 600_000 });
+  await ready;
   await output.saw("once exited with code 9; starting again in 600.0 s");
   expect(fleet.processes()).toMatchObject([{ state: "waiting", pid: 0 }]);
   await fleet.stop({ graceMs: 10_000 });
@@ -136,8 +138,8 @@ test("kills a restarted process that does not get ready in time, and tries again
        process.send({ type: "ready" }, () => process.exit(1));
      }`,
   );
-  const { fleet, output } = start([[hanging]], { ...quick, readyMs: 2000 });
-  await fleet.ready;
+  const { fleet, ready, output } = start([[hanging]], { ...quick, readyMs: 2000 });
+  await ready;
   await output.saw("hanging ended by signal SIGKILL before it was ready; starting again in");
   await fleet.stop({ graceMs: 10_000 });
 });
@@ -150,18 +152,34 @@ test("stops tier after tier", async () => {
        process.send({ type: "ready" });
        setInterval(() => {}, 1000);`,
     );
-  const { fleet, output, pids } = start([[inOrder("caller")], [inOrder("callee")]]);
-  await fleet.ready;
+  const { fleet, ready, output, pids } = start([[inOrder("caller")], [inOrder("callee")]]);
+  await ready;
   await fleet.stop({ graceMs: 10_000 });
   const asked = [...output.text().matchAll(/(\w+) asked/g)].map((match) => match[1]);
   expect(asked).toEqual(["caller", "callee"]);
   await expectNoneLeft(pids);
 });
 
-test("stops while some are not ready yet", async () => {
-  const { fleet, pids } = start([[workshop.program("never", "setInterval(() => {}, 1000);")]]);
+test("stops what was started last first", async () => {
+  const saying = (name: string): Program =>
+    workshop.program(
+      name,
+      `process.on("SIGTERM", () => process.stdout.write("${name} asked\\n", () => process.exit(0)));
+       process.send({ type: "ready" });
+       setInterval(() => {}, 1000);`,
+    );
+  const { fleet, ready, output } = start([[saying("service")]]);
+  await ready;
+  await fleet.start([[saying("door")]]);
   await fleet.stop({ graceMs: 10_000 });
-  await expect(fleet.ready).rejects.toThrow(/never ended by signal SIGTERM before it was ready/);
+  const asked = [...output.text().matchAll(/(\w+) asked/g)].map((match) => match[1]);
+  expect(asked).toEqual(["door", "service"]);
+});
+
+test("stops while some are not ready yet", async () => {
+  const { fleet, ready, pids } = start([[workshop.program("never", "setInterval(() => {}, 1000);")]]);
+  await fleet.stop({ graceMs: 10_000 });
+  await expect(ready).rejects.toThrow(/never ended by signal SIGTERM before it was ready/);
   await expectNoneLeft(pids);
 });
 
@@ -178,8 +196,8 @@ test("survives a flood of output, and keeps it within bounds", async () => {
      process.on("SIGTERM", () => process.exit(0));
      more();`,
   );
-  const { fleet, output } = start([[flooding]]);
-  await fleet.ready;
+  const { fleet, ready, output } = start([[flooding]]);
+  await ready;
   await output.saw("last words");
   await fleet.stop({ graceMs: 10_000 });
   const path = join(workshop.dir, "logs", "flooding.log");

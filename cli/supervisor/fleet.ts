@@ -14,18 +14,20 @@ import {
 
 /** The processes of one shop, each kept running. */
 export interface Fleet {
-  /** Settles when every program takes calls. Rejects with an OperatorError when one ended before. */
-  readonly ready: Promise<void>;
+  /**
+   * Starts programs, all at once. Settles when every one of them takes calls; rejects with an OperatorError when one
+   * ended before.
+   */
+  start(tiers: Tiers): Promise<void>;
   processes(): readonly ProcessStatus[];
-  /** Stops all, tier after tier, each process within the grace. Idempotent. */
+  /** Stops what was started, the last start first, and of each the first tier first; each process within the grace. */
   stop(options: StopOptions): Promise<void>;
-  /** Kills all now, waiting for nothing. */
-  kill(): void;
 }
 
+/** Programs by when they stop: callers come before callees, so that work under way can be finished. */
+export type Tiers = readonly (readonly Program[])[];
+
 export interface FleetOptions {
-  /** What to run, in tiers: all start at once, and stop from the first tier to the last. Callers come before callees. */
-  readonly tiers: readonly (readonly Program[])[];
   /** Gets `<name>.log` of every program. */
   readonly logsDir: string;
   readonly terminal: Terminal;
@@ -35,37 +37,33 @@ export interface FleetOptions {
   readonly onChange: (processes: readonly ProcessStatus[]) => void;
 }
 
-/** Starts all programs at once. */
-export function startFleet(options: FleetOptions): Fleet {
+/** Makes a fleet, in which nothing runs yet. */
+export function createFleet(options: FleetOptions): Fleet {
   const { terminal, policy, clock } = options;
-  const members: Member[] = [];
-  const processes = (): readonly ProcessStatus[] => members.map(({ process }) => process.status());
-  const tiers = options.tiers.map((programs) => programs.map((program) => start(program)));
+  // In the order in which they stop.
+  let tiers: readonly (readonly Member[])[] = [];
+  const processes = (): readonly ProcessStatus[] => tiers.flat().map(({ process }) => process.status());
 
-  function start(program: Program): Member {
+  const startOne = (program: Program): Member => {
     const log = openProcessLog(program.name, options);
     const onEvent = (event: ProcessEvent, status: ProcessStatus): void => {
       if (event.kind === "starting") log.begin();
       report(terminal, event, status);
-      options.onChange(processes().map((known) => (known.name === status.name ? status : known)));
+      options.onChange(processes());
     };
-    const member = { process: supervise({ program, log, policy, clock, onEvent }), log };
-    members.push(member);
-    return member;
-  }
-
-  const ready = Promise.all(members.map(checkFirstStart)).then(() => undefined);
-  // Whoever awaits `ready` is told; that nobody does is no reason to end the process.
-  ready.catch(() => undefined);
+    return { process: supervise({ program, log, policy, clock, onEvent }), log };
+  };
   return {
-    ready,
+    async start(programs) {
+      const started = programs.map((tier) => tier.map(startOne));
+      tiers = [...started, ...tiers];
+      options.onChange(processes());
+      await Promise.all(started.flat().map(checkFirstStart));
+    },
     processes,
     async stop(stopOptions) {
       for (const tier of tiers) await Promise.all(tier.map(({ process }) => process.stop(stopOptions)));
-      for (const { log } of members) log.close();
-    },
-    kill() {
-      for (const { process } of members) process.kill();
+      for (const { log } of tiers.flat()) log.close();
     },
   };
 }

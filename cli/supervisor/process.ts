@@ -32,7 +32,7 @@ export interface RunningProcess {
   readonly exited: Promise<Exit>;
   /** Asks it to end; whoever has not after the grace is killed, with all it started. Settles with the end. */
   stop(options: StopOptions): Promise<Exit>;
-  /** Kills it and all it started, now. For the very last moment: it waits for nothing. */
+  /** Kills it and all it started, and waits for nothing. */
   kill(): void;
 }
 

@@ -49,8 +49,6 @@ export interface SupervisedProcess {
   readonly firstStart: Promise<{ readonly ready: true } | { readonly ready: false; readonly exit: Exit }>;
   /** Ends it for good. Idempotent. */
   stop(options: StopOptions): Promise<void>;
-  /** See RunningProcess. */
-  kill(): void;
 }
 
 export interface SuperviseOptions {
@@ -128,7 +126,6 @@ export function supervise(options: SuperviseOptions): SupervisedProcess {
       await current?.stop(stopOptions);
       await finished;
     },
-    kill: () => current?.kill(),
   };
 }
 
