@@ -43,14 +43,17 @@ export interface DriveDeps {
   readonly timings: SagaTimings;
   /** Aborted when the process is about to end: nothing new is begun. */
   readonly closing: AbortSignal;
-  /** Aborted when it can wait no longer: what is under way ends, too. */
-  readonly aborting: AbortSignal;
+  /** The calls under way, to be aborted when the process can wait no longer. */
+  readonly underWay: Set<AbortController>;
 }
 
 /** The buyer's payment token, kept in memory alone, until it is of no more use. */
 export interface HeldToken {
   readonly use: () => string | undefined;
 }
+
+/** For who goes on with an order that another process placed. */
+export const noToken: HeldToken = { use: () => undefined };
 
 /** Who does what no user asked for, in the histories. */
 const ACTOR = "orders";
@@ -75,11 +78,17 @@ export async function drive(deps: DriveDeps, order: Order, token: HeldToken): Pr
 async function take(deps: DriveDeps, command: Command, order: Order, token: HeldToken): Promise<StepOutcome> {
   // Who cancels wants no authorization any more, only to know how the last one ended.
   const usable = order.state === "CANCELLING" ? undefined : token.use();
+  const ending = new AbortController();
+  deps.underWay.add(ending);
   try {
-    return await deps.perform(command, order, { token: usable, signal: deps.aborting });
+    return await deps.perform(command, order, { token: usable, signal: ending.signal });
   } catch (error) {
-    deps.log.error({ err: error, orderId: order.id, step: order.step }, "a step of an order failed by a defect");
+    deps.log.error({ err: error, orderId: order.id, step: command.kind }, "a step of an order failed by a defect");
     return { known: false, error: "INTERNAL (a defect of this process)" };
+  } finally {
+    deps.underWay.delete(ending);
+    // Frees what the call still holds: its timer would run on until its deadline.
+    ending.abort();
   }
 }
 
@@ -128,11 +137,7 @@ async function afterMiss(deps: DriveDeps, order: Order, event: SagaEvent): Promi
 async function voidLate(deps: DriveDeps, order: Order, paymentId: string): Promise<void> {
   const wanted = order.paymentId === paymentId || order.step === "authorize_payment" || order.step === "settle_payment";
   if (wanted) return;
-  const outcome = await deps.perform(
-    { kind: "void_payment", key: "void" },
-    { ...order, paymentId },
-    { token: undefined, signal: deps.aborting },
-  );
+  const outcome = await take(deps, { kind: "void_payment", key: "void" }, { ...order, paymentId }, noToken);
   if (!outcome.known) {
     deps.log.error({ orderId: order.id, paymentId, error: outcome.error }, "a late authorization was not let go");
   }

@@ -1,6 +1,7 @@
+import { setMaxListeners } from "node:events";
 import { systemClock } from "#mesh/clock.ts";
 import type { Order } from "./domain-order.ts";
-import { type DriveDeps, defaultTimings, drive, type HeldToken, type SagaTimings } from "./drive.ts";
+import { type DriveDeps, defaultTimings, drive, type HeldToken, noToken, type SagaTimings } from "./drive.ts";
 import * as sagaStore from "./store-saga.ts";
 
 /** How many placed orders one process works on at once. Beyond it PlaceOrder sheds before it has done anything. */
@@ -35,7 +36,7 @@ export interface Admission {
   cancel(): void;
 }
 
-export type RunnerDeps = Omit<DriveDeps, "closing" | "aborting" | "timings"> & {
+export type RunnerDeps = Omit<DriveDeps, "closing" | "underWay" | "timings"> & {
   readonly timings?: RunnerTimings;
 };
 
@@ -43,8 +44,10 @@ export type RunnerDeps = Omit<DriveDeps, "closing" | "aborting" | "timings"> & {
 export function startSagaRunner(given: RunnerDeps): SagaRunner {
   const { timings = defaultRunnerTimings, db, log } = given;
   const closing = new AbortController();
-  const aborting = new AbortController();
-  const deps: DriveDeps = { ...given, timings, closing: closing.signal, aborting: aborting.signal };
+  // Each order that waits listens to it.
+  setMaxListeners(MAX_PLACED_ORDERS + MAX_CLAIMED_ORDERS, closing.signal);
+  const underWay = new Set<AbortController>();
+  const deps: DriveDeps = { ...given, timings, closing: closing.signal, underWay };
   const running = new Set<Promise<void>>();
   let placed = 0;
   let claimed = 0;
@@ -95,14 +98,14 @@ export function startSagaRunner(given: RunnerDeps): SagaRunner {
     close: async () => {
       closing.abort();
       await pump.close();
-      const late = setTimeout(() => aborting.abort(), timings.closeMs);
+      const late = setTimeout(() => {
+        for (const call of underWay) call.abort();
+      }, timings.closeMs);
       await Promise.all(running);
       clearTimeout(late);
     },
   };
 }
-
-const noToken: HeldToken = { use: () => undefined };
 
 function holdToken(paymentToken: string, holdMs: number): HeldToken {
   const until = systemClock.now().getTime() + holdMs;

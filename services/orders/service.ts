@@ -13,6 +13,9 @@ import { defaultRunnerTimings, type RunnerTimings, startSagaRunner } from "./run
 import type { ShippingRates } from "./shipping.ts";
 import { createSteps } from "./steps.ts";
 
+/** How long before its caller's deadline PlaceOrder answers at the latest, so that the answer arrives in time. */
+const ANSWER_MARGIN_MS = 150;
+
 export interface OrdersParts {
   readonly mesh: Pick<Mesh, "client" | "background" | "log" | "clock">;
   readonly db: Database;
@@ -22,6 +25,7 @@ export interface OrdersParts {
   readonly random: () => number;
   readonly currencyCode: string;
   readonly timings?: RunnerTimings;
+  readonly answerMarginMs?: number;
 }
 
 /** Joins the parts of the service, and starts to move on the orders that wait. The database stays its owner's. */
@@ -30,6 +34,7 @@ export function startOrders(parts: OrdersParts): {
   close(): Promise<void>;
 } {
   const { mesh, db, rates, newId, random, currencyCode, timings = defaultRunnerTimings } = parts;
+  const { answerMarginMs = ANSWER_MARGIN_MS } = parts;
   const { log, clock } = mesh;
   const cart = mesh.client(CartService);
   const changes = startOrderChanges({ db, log });
@@ -42,7 +47,7 @@ export function startOrders(parts: OrdersParts): {
   const runner = startSagaRunner({ db, log, changes, perform, random, timings });
   const catalog = mesh.client(CatalogService);
   const { leaseMs } = timings;
-  const deps = { db, clock, newId, cart, catalog, rates, changes, runner, currencyCode, leaseMs };
+  const deps = { db, clock, newId, cart, catalog, rates, changes, runner, currencyCode, leaseMs, answerMarginMs };
   return {
     implementations: [implement(CheckoutService, checkoutHandlers(deps)), implement(OrderService, orderHandlers(deps))],
     close: async () => {

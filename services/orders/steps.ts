@@ -8,7 +8,10 @@ import type { Call } from "#mesh/rpc/call.ts";
 import type { Order } from "./domain-order.ts";
 import type { Command, SagaEvent } from "./domain-saga.ts";
 
-/** How long stock is held: far longer than an order takes, and than a payment token is kept. */
+/**
+ * How long stock is held: far longer than an order takes, and than a payment token is kept. It is a part of the request:
+ * with another value an order that is under way would ask for another thing under the same key, and be refused.
+ */
 export const HOLD_SECONDS = 15n * 60n;
 
 /** How long each step's calls may take together; all are well within a lease. */
@@ -153,17 +156,22 @@ const capturePayment =
     const request = { requestId, paymentId: order.paymentId ?? "", amount: totalOf(order) };
     const captured = await payments.try.capturePayment(request, call);
     if (captured.ok) return event({ kind: "payment_captured" });
-    const { reason, metadata } = captured.error;
-    const lapsed = metadata.state === "VOIDED" || metadata.state === "EXPIRED";
-    return reason === "STATE_CONFLICT" && lapsed ? event({ kind: "payment_lapsed" }) : unknown(captured.error);
+    return isLapsed(captured.error) ? event({ kind: "payment_lapsed" }) : unknown(captured.error);
   };
+
+/** Whether the answer is that nothing is set aside any more. */
+function isLapsed({ reason, metadata }: RpcError): boolean {
+  return reason === "STATE_CONFLICT" && (metadata.state === "VOIDED" || metadata.state === "EXPIRED");
+}
 
 const voidPayment =
   ({ payments }: StepDeps) =>
   async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
     const voided = await payments.try.voidPayment({ requestId, paymentId: order.paymentId ?? "" }, call);
-    if (voided.ok) return event({ kind: "payment_voided" });
-    return voided.error.reason === "STATE_CONFLICT" ? event({ kind: "payment_was_captured" }) : unknown(voided.error);
+    if (voided.ok || isLapsed(voided.error)) return event({ kind: "payment_voided" });
+    const { reason, metadata } = voided.error;
+    const captured = reason === "STATE_CONFLICT" && metadata.state === "CAPTURED";
+    return captured ? event({ kind: "payment_was_captured" }) : unknown(voided.error);
   };
 
 const refundPayment =

@@ -14,8 +14,8 @@ import { type CheckoutError, checkoutFailure } from "./errors.ts";
 import { orderMessage } from "./messages.ts";
 import { addressOf, quote } from "./pricing.ts";
 
-/** How long before the caller's deadline the answer is given, so that it arrives in time. */
-export const ANSWER_MARGIN_MS = 150;
+/** No caller is kept waiting for longer. */
+const MAX_WAIT_MS = 60_000;
 
 /** When a caller may come again that found the process busy. */
 const BUSY_RETRY_MS = 500;
@@ -92,11 +92,12 @@ async function planOrder(
 
 /** Writes the order, and has it move on; undefined when a copy of the request was faster. */
 async function buy(
-  { db, changes, runner, leaseMs }: Deps,
+  deps: Deps,
   planned: store.NewOrder,
   paymentToken: string,
   call: Call,
 ): Promise<PlaceOrderResponse | undefined> {
+  const { db, changes, runner, leaseMs } = deps;
   const admission = runner.admit();
   if (admission === undefined) {
     throw meshFailure("OVERLOADED", "Too many orders are under way here.", { retryDelayMs: BUSY_RETRY_MS });
@@ -109,7 +110,7 @@ async function buy(
     if (order === undefined) return undefined;
     admission.start(order, paymentToken);
     started = true;
-    return answer(await untilDecided(watch, order, call));
+    return answer(await untilDecided(deps, { watch, placed: order, call }));
   } finally {
     watch.close();
     if (!started) admission.cancel();
@@ -121,28 +122,35 @@ async function answerWhenDecided(deps: Deps, orderId: string, call: Call): Promi
   try {
     const order = await store.getOrder(deps.db, orderId);
     if (order === undefined) throw new Error(`The order ${orderId} is gone, though orders are never deleted.`);
-    return answer(await untilDecided(watch, order, call));
+    return answer(await untilDecided(deps, { watch, placed: order, call }));
   } finally {
     watch.close();
   }
 }
 
 /** Follows the order until it is known what becomes of it, or the caller's time is almost up. */
-async function untilDecided(watch: OrderWatch, placed: Order, call: Call): Promise<Order> {
-  const leftMs = call.deadline - systemClock.now().getTime() - ANSWER_MARGIN_MS;
-  const timeUp = AbortSignal.timeout(Math.max(0, Math.min(Math.floor(leftMs), MAX_WAIT_MS)));
-  const signal = AbortSignal.any([call.signal, timeUp]);
-  let order = placed;
-  while (!isDecided(order)) {
-    const next = await watch.next(order.version, signal);
-    if (next === undefined) break;
-    order = next;
+async function untilDecided(
+  { answerMarginMs }: Pick<Deps, "answerMarginMs">,
+  { watch, placed, call }: { readonly watch: OrderWatch; readonly placed: Order; readonly call: Call },
+): Promise<Order> {
+  const leftMs = call.deadline - systemClock.now().getTime() - answerMarginMs;
+  const timeUp = new AbortController();
+  const stop = (): void => timeUp.abort();
+  const timer = setTimeout(stop, Math.min(Math.max(leftMs, 0), MAX_WAIT_MS));
+  call.signal.addEventListener("abort", stop);
+  try {
+    let order = placed;
+    while (!isDecided(order)) {
+      const next = await watch.next(order.version, timeUp.signal);
+      if (next === undefined) break;
+      order = next;
+    }
+    return order;
+  } finally {
+    clearTimeout(timer);
+    call.signal.removeEventListener("abort", stop);
   }
-  return order;
 }
-
-/** No caller is kept waiting for longer. */
-const MAX_WAIT_MS = 60_000;
 
 /** The order, accepted or still under way; or the failure by which it was, or for certain will be, rejected. */
 function answer(order: Order): PlaceOrderResponse {

@@ -1,0 +1,97 @@
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
+import type {
+  CommitReservationRequest,
+  CreateReservationRequest,
+  ReleaseReservationRequest,
+} from "#gen/shop/inventory/v1/inventory_service.ts";
+import { type Reservation, Reservation_State } from "#gen/shop/inventory/v1/stock.ts";
+import type { Implementation } from "#mesh/contract/contract.ts";
+import { failures, meshFailure } from "#mesh/contract/errors.ts";
+import { type Interference, partialService } from "./partial-service.ts";
+
+/** Stock in memory. */
+export interface FakeInventory {
+  /** Units that can still be held, by SKU. */
+  readonly available: Map<string, bigint>;
+  readonly reservations: Map<string, Reservation>;
+  /** Has the time of a hold run out. */
+  expire(reservationId: string): void;
+  readonly service: Implementation;
+}
+
+const fail = failures(InventoryService);
+
+export function fakeInventory(interference: Interference): FakeInventory {
+  const available = new Map<string, bigint>();
+  const reservations = new Map<string, Reservation>();
+  const byRequest = new Map<string, { readonly body: string; readonly reservationId: string }>();
+
+  const end = (reservation: Reservation, state: Reservation["state"]): Reservation => {
+    if (state !== Reservation_State.COMMITTED) {
+      for (const { sku, quantity } of reservation.lines) available.set(sku, (available.get(sku) ?? 0n) + quantity);
+    }
+    const ended = { ...reservation, state };
+    reservations.set(reservation.id, ended);
+    return ended;
+  };
+  const find = (id: string): Reservation => {
+    const found = reservations.get(id);
+    if (found === undefined) throw fail("RESERVATION_NOT_FOUND", "no such reservation");
+    return found;
+  };
+
+  const createReservation = async (request: CreateReservationRequest) => {
+    const { requestId, reference, lines } = request;
+    const body = JSON.stringify([reference, lines.map(({ sku, quantity }) => [sku, `${quantity}`])]);
+    const known = byRequest.get(requestId);
+    if (known !== undefined) {
+      if (known.body !== body) throw meshFailure("REQUEST_ID_REUSED", "reused");
+      return { reservation: find(known.reservationId) };
+    }
+    const unknown = lines.find(({ sku }) => !available.has(sku));
+    if (unknown !== undefined) throw fail("UNKNOWN_SKU", "unknown", { sku: unknown.sku });
+    const short = lines.filter(({ sku, quantity }) => (available.get(sku) ?? 0n) < quantity);
+    if (short.length > 0) {
+      const left = short.map(({ sku }) => [`available.${sku}`, `${available.get(sku) ?? 0n}`]);
+      throw fail("OUT_OF_STOCK", "short", Object.fromEntries(left));
+    }
+    for (const { sku, quantity } of lines) available.set(sku, (available.get(sku) ?? 0n) - quantity);
+    const reservation: Reservation = {
+      id: `res_${reservations.size + 1}`,
+      reference,
+      state: Reservation_State.ACTIVE,
+      lines: lines.map(({ sku, quantity }) => ({ sku, quantity })),
+      expireTime: undefined,
+      createTime: undefined,
+      updateTime: undefined,
+    };
+    reservations.set(reservation.id, reservation);
+    byRequest.set(requestId, { body, reservationId: reservation.id });
+    return { reservation };
+  };
+  const commitReservation = async ({ reservationId }: CommitReservationRequest) => {
+    const reservation = find(reservationId);
+    if (reservation.state === Reservation_State.COMMITTED) return { reservation };
+    if (reservation.state === Reservation_State.EXPIRED) throw fail("RESERVATION_EXPIRED", "expired");
+    if (reservation.state === Reservation_State.RELEASED) throw fail("RESERVATION_RELEASED", "released");
+    return { reservation: end(reservation, Reservation_State.COMMITTED) };
+  };
+  const releaseReservation = async ({ reservationId }: ReleaseReservationRequest) => {
+    const reservation = find(reservationId);
+    if (reservation.state === Reservation_State.COMMITTED) throw fail("RESERVATION_COMMITTED", "committed");
+    if (reservation.state !== Reservation_State.ACTIVE) return { reservation };
+    return { reservation: end(reservation, Reservation_State.RELEASED) };
+  };
+  return {
+    available,
+    reservations,
+    expire: (reservationId) => {
+      end(find(reservationId), Reservation_State.EXPIRED);
+    },
+    service: partialService(
+      InventoryService,
+      { createReservation, commitReservation, releaseReservation },
+      interference,
+    ),
+  };
+}

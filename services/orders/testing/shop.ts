@@ -1,0 +1,170 @@
+import { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contract.ts";
+import type { PlaceOrderRequest } from "#gen/shop/orders/v1/checkout_service.ts";
+import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
+import type { Client } from "#mesh/contract/contract.ts";
+import { newId } from "#mesh/ids.ts";
+import type { Database } from "#mesh/postgres/index.ts";
+import type { User } from "#mesh/rpc/call.ts";
+import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
+import { startOrderChanges } from "../changes.ts";
+import type { Order } from "../domain-order.ts";
+import type { RunnerTimings } from "../runner.ts";
+import { startOrders } from "../service.ts";
+import { flatRates } from "../shipping.ts";
+import { getOrder } from "../store.ts";
+import { type FakeInventory, fakeInventory } from "./fake-inventory.ts";
+import { type FakePayments, fakePayments } from "./fake-payments.ts";
+import { type FakeCarts, type FakeCatalog, fakeCarts, fakeCatalog } from "./fake-shop.ts";
+import { type Interference, noInterference } from "./partial-service.ts";
+
+/** The orders service over real sockets, with the services that it calls in memory. */
+export interface TestShop {
+  readonly mesh: TestMesh;
+  readonly cart: FakeCarts;
+  readonly catalog: FakeCatalog;
+  readonly inventory: FakeInventory;
+  readonly payments: FakePayments;
+  readonly interference: Interference;
+  /** As callers from outside reach it. */
+  readonly checkout: Client<typeof CheckoutService>;
+  readonly orders: Client<typeof OrderService>;
+  /** Puts these units into the cart of a user, and makes sure that they are for sale at 10.00 each, ten in stock. */
+  fillCart(userId: string, items: Readonly<Record<string, bigint>>): void;
+  /** A second process of the service, on the same database; it serves nobody, and moves orders on. */
+  startAnother(): { close(): Promise<void> };
+  /** Follows an order in the database until it is as wished, whichever process moves it. */
+  until(orderId: string, wished: (order: Order) => boolean): Promise<Order>;
+  /** Ends the service alone, as a process ends that is told to. */
+  closeOrders(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Short, so that tests do not wait; a lease outlives a test unless the test takes it away. */
+export const testTimings: RunnerTimings = {
+  leaseMs: 60_000,
+  quietMs: 50,
+  tokenMs: 60_000,
+  inlineBackoffMs: 50,
+  claimIntervalMs: 25,
+  closeMs: 100,
+};
+
+export const UNIT_PRICE = 1_000n;
+
+/** Calls of tests have ten seconds; with this margin PlaceOrder waits for so long only, and answers in good time. */
+export const answerAfterMs = (waitMs: number): { readonly answerMarginMs: number } => ({
+  answerMarginMs: 10_000 - waitMs,
+});
+
+/** Nothing that a test waits for takes longer. */
+const WAIT_LIMIT_MS = 15_000;
+
+export async function startTestShop(
+  db: Database,
+  options: { readonly timings?: Partial<RunnerTimings>; readonly answerMarginMs?: number } = {},
+): Promise<TestShop> {
+  const interference = noInterference();
+  const cart = fakeCarts(interference);
+  const catalog = fakeCatalog(interference);
+  const inventory = fakeInventory(interference);
+  const payments = fakePayments(interference);
+  const timings = { ...testTimings, ...options.timings };
+  const services: { close(): Promise<void> }[] = [];
+  const start = (node: Parameters<typeof startOrders>[0]["mesh"]) => {
+    const rates = flatRates();
+    const { answerMarginMs } = options;
+    const random = () => 0.5;
+    const started = startOrders({ mesh: node, db, rates, newId, random, currencyCode: "EUR", timings, answerMarginMs });
+    services.push(started);
+    return started;
+  };
+  const mesh = await startTestMesh({
+    cart: () => [cart.service],
+    catalog: () => [catalog.service],
+    inventory: () => [inventory.service],
+    payments: () => [payments.service],
+    orders: (node) => start(node).implementations,
+  });
+  const gateway = mesh.mesh("gateway");
+  const changes = startOrderChanges({ db, log: gateway.log, intervalMs: 20 });
+  const closeOrders = async (): Promise<void> => {
+    await Promise.all(services.splice(0).map((service) => service.close()));
+  };
+  return {
+    mesh,
+    cart,
+    catalog,
+    inventory,
+    payments,
+    interference,
+    checkout: gateway.client(CheckoutService),
+    orders: gateway.client(OrderService),
+    fillCart: (userId, items) => {
+      cart.items.set(`cart_${userId}`, new Map(Object.entries(items)));
+      for (const sku of Object.keys(items)) {
+        if (!catalog.variants.has(sku)) catalog.variants.set(sku, { price: UNIT_PRICE });
+        if (!inventory.available.has(sku)) inventory.available.set(sku, 10n);
+      }
+    },
+    startAnother: () => start(mesh.mesh("orders")),
+    until: async (orderId, wished) => {
+      const watch = changes.watch(orderId);
+      try {
+        for (let order = await getOrder(db, orderId); order !== undefined; ) {
+          if (wished(order)) return order;
+          order = await watch.next(order.version, AbortSignal.timeout(WAIT_LIMIT_MS));
+        }
+        throw new Error(`the order ${orderId} did not come to what the test waits for`);
+      } finally {
+        watch.close();
+      }
+    },
+    closeOrders,
+    close: async () => {
+      await closeOrders();
+      await changes.close();
+      await mesh.close();
+    },
+  };
+}
+
+/** A buyer with an id of their own. */
+export function newBuyer(): Partial<User> & { readonly id: string } {
+  return { id: newId("usr") };
+}
+
+/** A request to buy one unit for 10.00 and 4.90. */
+export function placeRequest(changes: Partial<PlaceOrderRequest> = {}): PlaceOrderRequest {
+  return {
+    requestId: newId("req"),
+    cartId: "",
+    email: "buyer@example.com",
+    address: {
+      recipient: "Ada Buyer",
+      lines: ["Street 1"],
+      city: "Berlin",
+      postalCode: "10115",
+      region: "",
+      countryCode: "DE",
+      phone: "",
+    },
+    shippingOptionId: "standard",
+    paymentToken: "tok_visa",
+    expectedTotal: { currencyCode: "EUR", minorUnits: 1_490n },
+    ...changes,
+  };
+}
+
+/** Whether nothing more happens to the order by itself. */
+export function isAtRest({ step }: Order): boolean {
+  return step === "done";
+}
+
+/** A door that a test opens. */
+export function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: () => open() };
+}
