@@ -60,6 +60,8 @@ export interface MeshParts {
   readonly descriptors: () => Uint8Array;
   /** How long after its start a process waits for services that it has not seen yet. */
   readonly startupGraceMs: number;
+  /** Calls answered once that run at a time; the rest is shed. */
+  readonly maxConcurrentCalls: number;
 }
 
 /** The mesh as one process holds it, without the process: nothing listens to signals, nobody exits. */
@@ -127,6 +129,7 @@ function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts
     endpoints: given.endpoints ?? staticEndpoints(config.targets),
     descriptors: given.descriptors ?? readDescriptors,
     startupGraceMs: given.startupGraceMs ?? STARTUP_GRACE_MS,
+    maxConcurrentCalls: given.maxConcurrentCalls ?? MAX_CONCURRENT_CALLS,
   };
 }
 
@@ -141,7 +144,7 @@ interface Serving {
 function serve(serving: Serving, { services, close }: ServeOptions): Promise<RunningServer> {
   const { config, parts, workloads, users, channels } = serving;
   const admission = {
-    calls: concurrencyCeiling(MAX_CONCURRENT_CALLS),
+    calls: concurrencyCeiling(parts.maxConcurrentCalls),
     streams: concurrencyCeiling(MAX_CONCURRENT_STREAMS),
   };
   return startServer({

@@ -46,14 +46,15 @@ export interface TestTokenOptions {
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
-export type TestMeshOptions = Partial<Pick<MeshParts, "clock" | "descriptors" | "startupGraceMs">>;
+export type TestMeshOptions = Partial<Omit<MeshParts, "log" | "endpoints" | "signingKeys">>;
 
 /** Makes the services of one process, given its mesh. */
 export type ServiceFactory = (mesh: MeshNode) => readonly Implementation[];
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 const TOKEN_LIFETIME_MS = 15 * 60_000;
-const TEST_SECRET = "a secret that only this test mesh knows";
+/** What the workloads of a test mesh prove themselves with. */
+export const TEST_SECRET = "a secret that only this test mesh knows";
 const KEY_ID = "test-key";
 
 /** Starts services on free ports of the loopback interface. Close it when the test ends. */

@@ -15,12 +15,17 @@ export interface Route {
   readonly waitForReady: boolean;
 }
 
-/** The channels of one process: one for each service it calls, shared by all clients, opened by the first call. */
+/**
+ * The channels of one process: one for each service it calls, shared by all clients, opened by the first call; and one
+ * more for streams of requests, if there are any.
+ */
 export interface Channels {
   /** Throws SERVICE_UNAVAILABLE when the channels have been closed. */
-  route(owner: string): Route;
+  route(owner: string, kind: TrafficKind): Route;
   close(): void;
 }
+
+export type TrafficKind = "calls" | "uploads";
 
 /** How long after the start of a process the services it calls may take to come up. */
 export const STARTUP_GRACE_MS = 10_000;
@@ -35,6 +40,13 @@ const channelOptions = {
   "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
 };
 
+/**
+ * With its retry buffer, grpc-js takes a stream of requests as fast as it is made and holds it in memory, and goes on
+ * writing it after the callee has answered, which turns the answer into a failure. Without one, each write waits for
+ * the transport. It is an option of the whole channel; on one of their own, uploads do not get into the way of calls.
+ */
+const uploadOptions = { "grpc.per_rpc_retry_buffer_size": 0 };
+
 interface Target {
   readonly channel: ChannelInterface;
   seenReady: boolean;
@@ -43,20 +55,22 @@ interface Target {
 /** Opens channels to `mesh:///<owner>` as calls need them. */
 export function createChannels(discovery: Discovery, startupGraceMs: number = STARTUP_GRACE_MS): Channels {
   const graceEndsMs = epochMs() + startupGraceMs;
-  const targets = new Map<string, Target>();
   const options = { ...channelOptions, ...discoveryOptions(discovery) };
+  const kinds = {
+    calls: { options, targets: new Map<string, Target>() },
+    uploads: { options: { ...options, ...uploadOptions }, targets: new Map<string, Target>() },
+  };
   let closed = false;
 
-  const open = (owner: string): Target => {
-    const channel = new Channel(targetOf(owner), credentials.createInsecure(), options);
-    const target = { channel, seenReady: false };
-    targets.set(owner, target);
-    return target;
-  };
   return {
-    route(owner) {
+    route(owner, kind) {
       if (closed) throw meshFailure("SERVICE_UNAVAILABLE", "this process is shutting down", { remote: true });
-      const target = targets.get(owner) ?? open(owner);
+      const { options, targets } = kinds[kind];
+      let target = targets.get(owner);
+      if (target === undefined) {
+        target = { channel: new Channel(targetOf(owner), credentials.createInsecure(), options), seenReady: false };
+        targets.set(owner, target);
+      }
       if (!target.seenReady) {
         target.seenReady = target.channel.getConnectivityState(false) === connectivityState.READY;
       }
@@ -64,7 +78,7 @@ export function createChannels(discovery: Discovery, startupGraceMs: number = ST
     },
     close() {
       closed = true;
-      for (const { channel } of targets.values()) channel.close();
+      for (const { targets } of Object.values(kinds)) for (const { channel } of targets.values()) channel.close();
     },
   };
 }

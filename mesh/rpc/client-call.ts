@@ -52,18 +52,22 @@ export class ClientCall {
     this.#wire.halfClose();
   }
 
-  /** Sends one of many requests; resolves when the transport has taken it, with false when the call ended instead. */
+  /**
+   * Sends one of many requests; resolves when the transport has taken it, with false when no more are wanted: the
+   * call has ended, or the only answer has come. (grpc-js lets a write that crosses the end of a call turn its
+   * success into a failure.)
+   */
   write(bytes: Buffer): Promise<boolean> {
     return new Promise((resolve) => {
-      if (this.#end !== undefined) return resolve(false);
+      if (this.#isOver()) return resolve(false);
       this.#writing = resolve;
-      this.#wire.sendMessageWithContext({ callback: () => resolve(this.#end === undefined) }, bytes);
+      this.#wire.sendMessageWithContext({ callback: () => resolve(!this.#isOver()) }, bytes);
     });
   }
 
   /** Tells that no further request comes. */
   endWrites(): void {
-    if (this.#end === undefined) this.#wire.halfClose();
+    if (!this.#isOver()) this.#wire.halfClose();
   }
 
   /** Waits for the only response and the end of the call. */
@@ -89,11 +93,19 @@ export class ClientCall {
     if (this.#end === undefined) this.#wire.cancelWithStatus(status.CANCELLED, "cancelled by the caller");
   }
 
+  #isOver(): boolean {
+    return this.#end !== undefined || this.#message !== undefined;
+  }
+
   #onMessage(bytes: Buffer): void {
     const reading = this.#reading;
     this.#reading = undefined;
-    if (reading !== undefined) reading(bytes);
-    else this.#message = bytes;
+    if (reading !== undefined) {
+      reading(bytes);
+    } else {
+      this.#message = bytes;
+      this.#writing?.(false);
+    }
   }
 
   #onStatus(end: StatusObject): void {

@@ -63,13 +63,14 @@ export async function* callForStream(outlet: Outlet, input: unknown, call: Call)
   if (end.code !== status.OK) throw decodeFailure(end, method.info.service);
 }
 
-// --- route: where the service is, and no way to it for work whose time is up ---------------------------------------
+// --- route: where the service is, and no way to it for work that nobody waits for any more --------------------------
 
 function begin({ parts, owner, method }: Outlet, call: Call): ClientCall {
   const now = epochMs();
   const deadline = Math.min(call.deadline, now + method.policy.deadlineMs);
   if (deadline <= now) throw deadlineExceeded(method.info.service, true);
-  const { channel, waitForReady } = parts.channels.route(owner);
+  call.signal.throwIfAborted();
+  const { channel, waitForReady } = parts.channels.route(owner, method.requestStream ? "uploads" : "calls");
   const metadata = new Metadata({ waitForReady });
   parts.workloads.prove(metadata);
   metadata.set(TRACEPARENT_KEY, formatTraceparent(call.trace));
@@ -115,7 +116,7 @@ async function sendAll(
 ): Promise<void> {
   try {
     for await (const request of requests) {
-      if (!(await attempt.write(method.encodeRequest(request)))) return; // the call ended; the loop closes the stream
+      if (!(await attempt.write(method.encodeRequest(request)))) return; // the loop closes the caller's stream
     }
     attempt.endWrites();
   } catch (error) {

@@ -10,7 +10,9 @@ import {
 } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import type { Handlers } from "#mesh/contract/contract.ts";
+import { type Client, type Handlers, implement } from "#mesh/contract/contract.ts";
+import { RpcError } from "#mesh/contract/errors.ts";
+import { startTestMesh, type TestMesh, type TestMeshOptions } from "#testing/mesh.ts";
 
 // A service for tests of the runtime, of all four kinds of method, so that no test leans on a contract of the shop.
 
@@ -105,13 +107,10 @@ function codec<T>(name: string): { encode(message: T): Buffer; decode(bytes: Buf
 }
 
 const requests = codec<ProbeRequest>("ProbeRequest");
+export const probeRequestBytes = requests.encode;
 const responses = codec<ProbeResponse>("ProbeResponse");
 
-function method<Path extends string, In extends boolean, Out extends boolean>(
-  path: Path,
-  requestStream: In,
-  responseStream: Out,
-) {
+function method<In extends boolean, Out extends boolean>(path: string, requestStream: In, responseStream: Out) {
   return {
     path,
     requestStream,
@@ -123,51 +122,45 @@ function method<Path extends string, In extends boolean, Out extends boolean>(
   } as const;
 }
 
-const anybody = { anonymous: true, guest: false, customer: false, roles: [], services: [] } as const;
 const request = "mesh.test.v1.ProbeRequest";
+const anybody = { anonymous: true, guest: false, customer: false, roles: [], services: [] } as const;
+const nobody = { ...anybody, anonymous: false } as const;
+const open = { request, idempotency: "UNKNOWN", deadlineMs: 10_000, callers: anybody, errors: {} } as const;
+const read = { ...open, idempotency: "NO_SIDE_EFFECTS" } as const;
 
 /** What a generated contract looks like; each method differs in the one thing that some test is about. */
-export const ProbeService = {
-  name: "mesh.test.v1.ProbeService",
-  owner: "probe",
-  public: true,
-  definition: {
-    read: method("/mesh.test.v1.ProbeService/Read", false, false),
-    change: method("/mesh.test.v1.ProbeService/Change", false, false),
-    watch: method("/mesh.test.v1.ProbeService/Watch", false, true),
-    collect: method("/mesh.test.v1.ProbeService/Collect", true, false),
-    chat: method("/mesh.test.v1.ProbeService/Chat", true, true),
-    forCustomers: method("/mesh.test.v1.ProbeService/ForCustomers", false, false),
-    forOrders: method("/mesh.test.v1.ProbeService/ForOrders", false, false),
-  },
-  methods: {
-    read: {
-      request,
-      idempotency: "NO_SIDE_EFFECTS",
-      deadlineMs: 2_000,
-      callers: anybody,
-      errors: { NO_SUCH_PROBE: "NOT_FOUND" },
+function probeContract<Name extends string, Owner extends string>(name: Name, owner: Owner) {
+  return {
+    name: `mesh.test.v1.${name}`,
+    owner,
+    public: true,
+    definition: {
+      read: method(`/mesh.test.v1.${name}/Read`, false, false),
+      change: method(`/mesh.test.v1.${name}/Change`, false, false),
+      watch: method(`/mesh.test.v1.${name}/Watch`, false, true),
+      collect: method(`/mesh.test.v1.${name}/Collect`, true, false),
+      chat: method(`/mesh.test.v1.${name}/Chat`, true, true),
+      forCustomers: method(`/mesh.test.v1.${name}/ForCustomers`, false, false),
+      forOrders: method(`/mesh.test.v1.${name}/ForOrders`, false, false),
     },
-    change: { request, idempotency: "UNKNOWN", deadlineMs: 300, callers: anybody, errors: { TOO_LATE: "ABORTED" } },
-    watch: { request, idempotency: "NO_SIDE_EFFECTS", deadlineMs: 60_000, callers: anybody, errors: {} },
-    collect: { request, idempotency: "UNKNOWN", deadlineMs: 2_000, callers: anybody, errors: {} },
-    chat: { request, idempotency: "UNKNOWN", deadlineMs: 2_000, callers: anybody, errors: {} },
-    forCustomers: {
-      request,
-      idempotency: "NO_SIDE_EFFECTS",
-      deadlineMs: 2_000,
-      callers: { anonymous: false, guest: false, customer: true, roles: [], services: ["orders"] },
-      errors: {},
+    methods: {
+      read: { ...read, errors: { NO_SUCH_PROBE: "NOT_FOUND" } },
+      change: { ...open, deadlineMs: 300, errors: { TOO_LATE: "ABORTED" } },
+      watch: { ...read, deadlineMs: 60_000 },
+      collect: open,
+      chat: open,
+      forCustomers: { ...read, callers: { ...nobody, customer: true, services: ["orders"] } },
+      forOrders: { ...read, callers: { ...nobody, services: ["orders"] } },
     },
-    forOrders: {
-      request,
-      idempotency: "NO_SIDE_EFFECTS",
-      deadlineMs: 2_000,
-      callers: { anonymous: false, guest: false, customer: false, roles: [], services: ["orders"] },
-      errors: {},
-    },
-  },
-} as const;
+  } as const;
+}
+
+export const ProbeService = probeContract("ProbeService", "probe");
+
+/** The same once more under another name, for what takes two hops. */
+export const FrontService = probeContract("FrontService", "front");
+
+type AnyProbe = ReturnType<typeof probeContract<string, string>>;
 
 /** A request that breaks no rule. */
 export function probeRequest(fields: Partial<ProbeRequest> = {}): ProbeRequest {
@@ -181,7 +174,7 @@ export function probeResponse(fields: Partial<ProbeResponse> = {}): ProbeRespons
 const echo = async ({ name }: ProbeRequest): Promise<ProbeResponse> => probeResponse({ text: name });
 
 /** Handlers that do the simplest thing; a test replaces the one it is about. */
-export function probeHandlers(replaced: Partial<Handlers<typeof ProbeService>> = {}): Handlers<typeof ProbeService> {
+export function probeHandlers(replaced: ProbeHandlers = {}): Handlers<AnyProbe> {
   return {
     read: echo,
     change: echo,
@@ -200,4 +193,52 @@ export function probeHandlers(replaced: Partial<Handlers<typeof ProbeService>> =
     forOrders: echo,
     ...replaced,
   };
+}
+
+/** A test mesh that serves the probe, and in front of it a service that calls it. */
+export interface ProbeMesh extends TestMesh {
+  /** The services as the gateway holds them. */
+  readonly probe: ProbeClient;
+  readonly front: Client<typeof FrontService>;
+}
+
+export type ProbeClient = Client<typeof ProbeService>;
+export type ProbeHandlers = Partial<Handlers<AnyProbe>>;
+
+export async function startProbe(
+  handlers: ProbeHandlers = {},
+  options: TestMeshOptions & { readonly front?: (probe: ProbeClient) => ProbeHandlers } = {},
+): Promise<ProbeMesh> {
+  const { front, ...meshOptions } = options;
+  const mesh = await startTestMesh(
+    {
+      probe: () => [implement<AnyProbe>(ProbeService, probeHandlers(handlers))],
+      front: (node) => [
+        implement<typeof FrontService>(FrontService, probeHandlers(front?.(node.client(ProbeService)))),
+      ],
+    },
+    { descriptors: probeDescriptors, ...meshOptions },
+  );
+  const gateway = mesh.mesh("gateway");
+  return { ...mesh, probe: gateway.client(ProbeService), front: gateway.client(FrontService) };
+}
+
+/** What a call failed with. Fails the test when it does not fail. */
+export async function failureOf(answer: Promise<unknown>): Promise<RpcError> {
+  try {
+    await answer;
+  } catch (error) {
+    if (error instanceof RpcError) return error;
+    throw error;
+  }
+  throw new Error("the call succeeded");
+}
+
+/** A promise and what resolves it, for a test to wait on what a handler does. */
+export function deferred<T = void>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
 }

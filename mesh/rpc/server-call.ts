@@ -112,7 +112,9 @@ export class ServerCall<State> {
   }
 
   #onHalfClose(): void {
-    this.#settleRead(this.#single);
+    if (this.#wantsSingle) this.#settleRead(this.#single);
+    // The turn of I/O after the timer sees a cancel that is already in the socket.
+    else setTimeout(() => setImmediate(() => this.#settleRead(undefined)), HALF_CLOSE_GRACE_MS);
   }
 
   #settleRead(bytes: Buffer | undefined): void {
@@ -168,6 +170,12 @@ export class ServerCall<State> {
     return true;
   }
 }
+
+/**
+ * How long the end of a stream of requests is held back. A Node client that cancels sends that very end first, and the
+ * cancel in a packet of its own a moment later: without waiting for it, half a stream would be taken for the whole.
+ */
+const HALF_CLOSE_GRACE_MS = 10;
 
 interface Waiting<T> {
   readonly resolve: (value: T) => void;

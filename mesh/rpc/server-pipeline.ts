@@ -52,6 +52,8 @@ export interface CallState {
 
 type Served = ServerCall<CallState>;
 
+/** How far the clocks and timers of both sides of a call may be apart. */
+const DEADLINE_SLACK_MS = 25;
 /** When a caller that found no room should come again. */
 const OVERLOAD_RETRY_DELAY_MS = 250;
 
@@ -261,7 +263,8 @@ function end(route: Route, call: Served, answer: Answer): void {
 
 /** The caller has gone: the work stops, and nobody is answered. */
 function abandon(route: Route, call: Served): void {
-  const expired = epochMs() >= call.state.deadline;
+  // A caller whose time is up cancels; that may come in a moment before our own timer.
+  const expired = epochMs() >= call.state.deadline - DEADLINE_SLACK_MS;
   const { service } = route.method.info;
   const failure = expired ? deadlineExceeded(service, false) : meshFailure("CANCELLED", "the caller gave up");
   call.abandon(failure);

@@ -1,0 +1,74 @@
+import { type ClientHttp2Session, connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
+import { Metadata } from "@grpc/grpc-js";
+import type { RpcError } from "#mesh/contract/errors.ts";
+import { sharedSecretIdentity } from "#mesh/identity/workload.ts";
+import { decodeFailure } from "#mesh/rpc/status.ts";
+import { TEST_SECRET } from "#testing/mesh.ts";
+
+// Calls made by hand, for what a decent client never sends.
+
+/** The headers by which a workload proves itself to a test mesh. */
+export function proofOf(workload: string, secret: string = TEST_SECRET): OutgoingHttpHeaders {
+  const metadata = new Metadata();
+  sharedSecretIdentity(workload, secret).prove(metadata);
+  return metadata.toHttp2Headers();
+}
+
+export interface RawAnswer {
+  /** The status code; undefined when the stream ended without one. */
+  readonly code: number | undefined;
+  readonly failure: RpcError;
+  readonly body: Buffer;
+}
+
+export interface RawCall {
+  /** Sends bytes as they are. */
+  write(bytes: Buffer): void;
+  /** Tells that the request is whole. */
+  end(): void;
+  reset(): void;
+  readonly answer: Promise<RawAnswer>;
+}
+
+/** One message as it stands on the wire. */
+export function frame(message: Uint8Array): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
+export function openSession(address: string): ClientHttp2Session {
+  return connect(`http://${address}`);
+}
+
+export function rawCall(session: ClientHttp2Session, path: string, headers: OutgoingHttpHeaders): RawCall {
+  const stream = session.request({
+    ":method": "POST",
+    ":path": path,
+    "content-type": "application/grpc",
+    te: "trailers",
+    ...headers,
+  });
+  const chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  stream.on("error", () => {});
+  const answer = new Promise<RawAnswer>((resolve) => {
+    const finish = (last: IncomingHttpHeaders): void => {
+      const code = last["grpc-status"] === undefined ? undefined : Number(last["grpc-status"]);
+      const details = String(last["grpc-message"] ?? "");
+      const metadata = Metadata.fromHttp2Headers(last);
+      const failure = decodeFailure({ code: code ?? 2, details, metadata }, "raw");
+      resolve({ code, failure, body: Buffer.concat(chunks) });
+    };
+    // A status comes in the headers when nothing else does.
+    stream.on("response", (headers) => headers["grpc-status"] !== undefined && finish(headers));
+    stream.on("trailers", finish);
+    stream.on("close", () => finish({}));
+  });
+  return {
+    write: (bytes) => stream.write(bytes),
+    end: () => stream.end(),
+    reset: () => stream.close(8),
+    answer,
+  };
+}
