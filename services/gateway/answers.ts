@@ -10,6 +10,7 @@ export function failureTrailers(failure: RpcError, service: string): OutgoingHtt
 
 /** Answers a call with nothing but a failure: one header block, as gRPC's "trailers only". */
 export function answerFailure(stream: ServerHttp2Stream, failure: RpcError, service: string): void {
+  if (isGone(stream)) return;
   const headers = { ":status": 200, "content-type": "application/grpc", ...failureTrailers(failure, service) };
   stream.respond(headers, { endStream: true });
   discardRequest(stream);
@@ -22,9 +23,15 @@ export function answerText(
   text: string,
   headers: OutgoingHttpHeaders = {},
 ): void {
+  if (isGone(stream)) return;
   stream.respond({ ":status": status, "content-type": "text/plain; charset=utf-8", ...headers });
   stream.end(`${text}\n`);
   discardRequest(stream);
+}
+
+/** Whether nobody can be answered any more; Node throws at those who try. */
+function isGone(stream: ServerHttp2Stream): boolean {
+  return stream.destroyed || stream.closed;
 }
 
 /** After a full answer, tells a caller that still sends to stop (RFC 9113, section 8.1), and lets the stream end. */

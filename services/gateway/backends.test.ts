@@ -179,10 +179,10 @@ test("tries a call that is refused again and again only twice", async () => {
 });
 
 test.each([
-  ["closes", (backend: RawBackend) => backend.sessions.forEach((session) => session.destroy())],
-  ["resets", (backend: RawBackend) => backend.sockets.forEach((socket) => socket.resetAndDestroy())],
+  ["closes", ({ sessions }: RawBackend) => [...sessions].map((session) => session.destroy())],
+  ["resets", ({ sockets }: RawBackend) => [...sockets].map((socket) => socket.resetAndDestroy())],
 ])("does not send a call again that may have been seen when its backend %s the connection", async (_, cut) => {
-  const backend = await startRawBackend(cleanup, () => cut(backend));
+  const backend: RawBackend = await startRawBackend(cleanup, () => cut(backend));
   const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] } });
   const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(10)));
   expect(error.code).toBe(codes.UNAVAILABLE);

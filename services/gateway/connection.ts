@@ -29,7 +29,7 @@ export interface ConnectionOptions {
   readonly session: ServerHttp2Session;
   readonly peer: string;
   readonly limits: GatewayLimits;
-  readonly log: Pick<Logger, "warn">;
+  readonly log: Pick<Logger, "warn" | "error">;
   readonly onStream: (arrival: Arrival) => void;
 }
 
@@ -41,7 +41,7 @@ export function guardConnection({ session, peer, limits, log, onStream }: Connec
   const guard = (what: string, budget: Budget) => (): void => {
     if (session.destroyed || budget.take()) return;
     log.warn({ peer, flood: what }, "connection closed: too many frames of one kind");
-    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    session.destroy(new Error(`too many: ${what}`), constants.NGHTTP2_ENHANCE_YOUR_CALM);
   };
   const connection: Connection = {
     peer,
@@ -67,7 +67,13 @@ export function guardConnection({ session, peer, limits, log, onStream }: Connec
       return;
     }
     const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-    onStream({ stream, received: { parsed, raw: rawOf(rest) }, endStream, connection });
+    try {
+      onStream({ stream, received: { parsed, raw: rawOf(rest) }, endStream, connection });
+    } catch (error) {
+      // A defect that one request meets must not end the calls of all others with the process.
+      log.error({ peer, err: error }, "a request could not be taken");
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    }
   });
   const silenceMs = Math.min(limits.keepaliveMs, limits.idleConnectionMs);
   session.setTimeout(silenceMs);

@@ -20,7 +20,7 @@ export interface GatewayOptions {
   readonly secret: string;
   /** A serialized google.protobuf.FileDescriptorSet, for reflection; not read before somebody asks. */
   readonly descriptors: () => Uint8Array;
-  readonly log: Pick<Logger, "info" | "warn">;
+  readonly log: Pick<Logger, "info" | "warn" | "error">;
   readonly limits?: Partial<GatewayLimits>;
 }
 

@@ -9,7 +9,7 @@ export interface ListenerOptions {
   readonly host: string;
   readonly port: number;
   readonly limits: GatewayLimits;
-  readonly log: Pick<Logger, "info" | "warn">;
+  readonly log: Pick<Logger, "info" | "warn" | "error">;
   readonly onStream: (arrival: Arrival) => void;
 }
 
@@ -25,7 +25,8 @@ const LAST_STREAM_ID = 2 ** 31 - 1;
 /** Listens for HTTP/2 with prior knowledge. Rejects with the system's error when the address cannot be had. */
 export async function listen({ host, port, limits, log, onStream }: ListenerOptions): Promise<Listener> {
   const sessions = new Set<ServerHttp2Session>();
-  const sockets = new Set<Socket>();
+  /** Connections that have not said yet what they speak. */
+  const undecided = new Set<Socket>();
   // Never listens itself: it is handed the connections that turn out to speak HTTP/2.
   const http2 = createHttp2Server({
     maxSessionMemory: limits.sessionMemoryMib,
@@ -39,19 +40,22 @@ export async function listen({ host, port, limits, log, onStream }: ListenerOpti
     guardConnection({ session, peer, limits, log, onStream });
   });
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-    sniff(socket, limits.prefaceTimeoutMs, () => http2.emit("connection", socket));
+    undecided.add(socket);
+    socket.once("close", () => undecided.delete(socket));
+    sniff(socket, limits.prefaceTimeoutMs, () => {
+      undecided.delete(socket);
+      http2.emit("connection", socket);
+    });
   });
   server.maxConnections = limits.maxConnections;
-  server.on("drop", () => log.warn({ connections: sockets.size }, "connection dropped: there are too many"));
+  server.on("drop", () => log.warn({ connections: sessions.size }, "connection dropped: there are too many"));
 
   const bound = await bind(server, host, port);
   let closing: Promise<void> | undefined;
   return {
     port: bound,
     close() {
-      closing ??= shutDown(server, sessions, sockets, limits);
+      closing ??= shutDown(server, sessions, undecided, limits);
       return closing;
     },
   };
@@ -76,16 +80,15 @@ function isAddressInfo(address: AddressInfo | string | null): address is Address
 async function shutDown(
   server: ReturnType<typeof createServer>,
   sessions: ReadonlySet<ServerHttp2Session>,
-  sockets: ReadonlySet<Socket>,
+  undecided: ReadonlySet<Socket>,
   { shutdownMs, goawayPauseMs }: GatewayLimits,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   // A set may be changed while it is walked; what is added meanwhile is walked too.
   for (const session of sessions) sayGoodbye(session, goawayPauseMs);
-  for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+  for (const socket of undecided) socket.destroy();
   const timer = setTimeout(() => {
-    for (const session of sessions) session.destroy(undefined, constants.NGHTTP2_NO_ERROR);
-    for (const socket of sockets) socket.destroy();
+    for (const session of sessions) session.destroy();
   }, shutdownMs);
   await closed;
   clearTimeout(timer);

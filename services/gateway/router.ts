@@ -69,10 +69,10 @@ export function createRouter({ routes, backends, secret, limits, log }: RouterOp
       const path = String(received.parsed[constants.HTTP2_HEADER_PATH]);
       const route = routes.find(path);
       if (route === undefined) {
-        connection.noteRefusal();
         const service = (serviceOf(path) || WORKLOAD).slice(0, MAX_NAME_CHARS);
         const message = `no public service has the method ${path.slice(0, MAX_NAME_CHARS)}`;
         answerFailure(stream, gatewayFailure("METHOD_UNKNOWN", service, message), service);
+        connection.noteRefusal();
       } else if (calls.size >= limits.maxCalls) {
         const { service } = route;
         const message = `the gateway passes ${limits.maxCalls} calls already`;

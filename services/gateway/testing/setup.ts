@@ -63,7 +63,7 @@ export async function startTestGateway(cleanup: Cleanup, options: TestGatewayOpt
     targets: isTargets(targets) ? targets : staticTargets(targets),
     secret: SECRET,
     descriptors: options.descriptors ?? readDescriptors,
-    log: { info: write, warn: write },
+    log: { info: write, warn: write, error: write },
     // Shutdown is waited for by each test; those that test it set their own.
     limits: { shutdownMs: 500, goawayPauseMs: 20, ...options.limits },
   });
