@@ -134,12 +134,26 @@ async function afterMiss(deps: DriveDeps, order: Order, event: SagaEvent): Promi
 }
 
 /** An authorization that came after its order had given it up is let go: nobody else knows of it. */
-async function voidLate(deps: DriveDeps, order: Order, paymentId: string): Promise<void> {
-  const wanted = order.paymentId === paymentId || order.step === "authorize_payment" || order.step === "settle_payment";
-  if (wanted) return;
+async function voidLate(deps: DriveDeps, taken: Order, paymentId: string): Promise<void> {
+  const order = await untilSettled(deps, taken);
+  if (order === undefined || order.paymentId === paymentId) return;
   const outcome = await take(deps, { kind: "void_payment", key: "void" }, { ...order, paymentId }, noToken);
   if (!outcome.known) {
     deps.log.error({ orderId: order.id, paymentId, error: outcome.error }, "a late authorization was not let go");
+  }
+}
+
+/** The order once its new holder has made up its mind about the payment; undefined when this process closes first. */
+async function untilSettled({ changes, closing }: DriveDeps, taken: Order): Promise<Order | undefined> {
+  const watch = changes.watch(taken.id);
+  try {
+    let order: Order | undefined = taken;
+    while (order !== undefined && (order.step === "authorize_payment" || order.step === "settle_payment")) {
+      order = await watch.next(order.version, closing);
+    }
+    return order;
+  } finally {
+    watch.close();
   }
 }
 

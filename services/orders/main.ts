@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import { readMeshConfig, readSetting } from "#mesh/config.ts";
 import { newId } from "#mesh/ids.ts";
 import { createMesh } from "#mesh/mesh.ts";
-import { migrate, openDatabase } from "#mesh/postgres/index.ts";
+import { migrate, openDatabase, startOnceSweep } from "#mesh/postgres/index.ts";
 import { startOrders } from "./service.ts";
 import { flatRates } from "./shipping.ts";
 
@@ -10,6 +10,7 @@ const mesh = createMesh("orders", readMeshConfig());
 const db = openDatabase({ url: mesh.config.databaseUrl, log: mesh.log, applicationName: "orders" });
 await migrate(db, new URL("./migrations/", import.meta.url));
 
+const sweep = startOnceSweep({ db, clock: mesh.clock, log: mesh.log });
 const orders = startOrders({
   mesh,
   db,
@@ -22,7 +23,7 @@ const orders = startOrders({
 await mesh.serve({
   services: orders.implementations,
   close: async () => {
-    await orders.close();
+    await Promise.all([orders.close(), sweep.close()]);
     await db.close();
   },
 });

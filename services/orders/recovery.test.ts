@@ -90,6 +90,29 @@ describe("a process that stops for longer than its lease, and wakes up late", ()
   });
 });
 
+describe("an authorization that comes while another process settles the payment", () => {
+  it("is let go when the other one has looked before, and found none", async () => {
+    const { orderId, letGo } = await hangIn("PaymentService.authorizePayment", "before");
+    const looked = gate();
+    const answered = gate();
+    const voided = gate();
+    test.shop.interference.after = async (method) => {
+      if (method === "PaymentService.voidPayment") voided.open();
+      if (method !== "PaymentService.listPayments") return;
+      looked.open();
+      await answered.opened;
+    };
+    await expireLeases();
+    await looked.opened;
+    letGo();
+    await expect.poll(() => test.shop.payments.payments.get("pay_1")?.state).toBe(Payment_State.AUTHORIZED);
+    answered.open();
+    expect(await test.shop.until(orderId, isAtRest)).toMatchObject({ state: "REJECTED" });
+    await voided.opened;
+    expectNothingKept();
+  });
+});
+
 describe("a process that is told to end", () => {
   it("lets go of its orders, which another takes up at once", async () => {
     const { orderId, letGo } = await hangIn("PaymentService.capturePayment", "before");
