@@ -137,7 +137,10 @@ test("lets a client cancel all calls of a connection at once", async () => {
 test.each([
   ["PING", (session: ClientHttp2Session) => session.ping(() => undefined)],
   ["SETTINGS", (session: ClientHttp2Session) => session.settings({ initialWindowSize: 65_535 })],
-  ["requests for nothing here", (session: ClientHttp2Session) => rawCall(session, { ":path": "/a.B/C" }).resume().end()],
+  [
+    "requests for nothing here",
+    (session: ClientHttp2Session) => rawCall(session, { ":path": "/a.B/C" }).resume().end(),
+  ],
 ])("closes a connection that floods it with %s", async (flood, send) => {
   const rate = { burst: 50, perSecond: 1 };
   const limits = { pings: rate, settings: rate, refusals: rate };

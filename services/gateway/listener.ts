@@ -95,17 +95,12 @@ async function shutDown(
 }
 
 /**
- * Ends a session without failing a call: first a GOAWAY that still admits what is on its way, then, when the peer has
- * read it, the one that doesn't (RFC 9113, section 6.8). Idle clients of Node don't answer the ping that asks whether
- * they have: hence the bound on the pause.
+ * Ends a session without failing a call: first a GOAWAY that still admits what is on its way, and after a pause the one
+ * that doesn't (RFC 9113, section 6.8). The answer to a ping would not do for the pause: it overtakes requests.
  */
 function sayGoodbye(session: ServerHttp2Session, pauseMs: number): void {
   if (session.destroyed || session.closed) return;
   session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
-  const close = (): void => {
-    clearTimeout(timer);
-    if (!session.destroyed) session.close();
-  };
-  const timer = setTimeout(close, pauseMs);
-  session.ping(close);
+  const timer = setTimeout(() => session.close(), pauseMs);
+  session.once("close", () => clearTimeout(timer));
 }

@@ -11,7 +11,8 @@ const host = readSetting("SHOPMESH_PUBLIC_HOST", { default: "127.0.0.1" });
 try {
   const config = readMeshConfig();
   const port = parsePort(readSetting("SHOPMESH_PORT", { default: "8080" }));
-  const log = createLogger({ ...config, workload: "gateway", level: config.logLevel });
+  const { instance, version, logLevel } = config;
+  const log = createLogger({ workload: "gateway", instance, version, level: logLevel });
   const gateway = await startGateway({
     host,
     port,
