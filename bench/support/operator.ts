@@ -1,0 +1,118 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
+import type { Stock } from "#gen/shop/inventory/v1/stock.ts";
+import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
+import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
+import type { LedgerBalance, Payment } from "#gen/shop/payments/v1/payment.ts";
+import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
+import type { MeshNode } from "#mesh/mesh.ts";
+
+/** What the operator does before a load, and can look up after it. */
+export interface Operator {
+  /** Puts so many units of each SKU into stock, on top of what is there. */
+  topUp(skus: readonly string[], units: bigint): Promise<void>;
+  stock(skus: readonly string[]): Promise<ReadonlyMap<string, Stock>>;
+  /** Waits until no order of these customers is under way any more; false when that took too long. */
+  waitUntilPaid(customerIds: readonly string[], timeoutMs: number): Promise<boolean>;
+  /** All orders of these customers, with their histories. */
+  orders(customerIds: readonly string[]): Promise<readonly Order[]>;
+  payments(): Promise<readonly Payment[]>;
+  ledger(): Promise<readonly LedgerBalance[]>;
+}
+
+const timeoutMs = 10_000;
+const pollMs = 100;
+const pageSize = 100;
+const concurrency = 8;
+const underWay = [Order_State.PENDING, Order_State.CONFIRMED] as const;
+
+export function createOperator(mesh: MeshNode, signal: AbortSignal): Operator {
+  const inventory = mesh.client(InventoryService);
+  const orders = mesh.client(OrderService);
+  const payments = mesh.client(PaymentService);
+  const call = () => mesh.background({ name: "bench", timeoutMs, signal });
+
+  const isAnyUnderWay = async (customerIds: readonly string[]): Promise<boolean> => {
+    for (const customerId of customerIds) {
+      for (const state of underWay) {
+        const page = await orders.listOrders({ customerId, state, pageSize: 1, pageToken: "" }, call());
+        if (page.orders.length > 0) return true;
+      }
+    }
+    return false;
+  };
+  return {
+    async topUp(skus, units) {
+      await mapConcurrently(skus, (sku) =>
+        inventory.adjustStock(
+          { requestId: `bench-topup-${sku}`.slice(0, 64), sku, delta: units, note: "bench" },
+          call(),
+        ),
+      );
+    },
+    async stock(skus) {
+      const parts = await mapConcurrently(chunks(skus, pageSize), (part) =>
+        inventory.batchGetStock({ skus: part }, call()),
+      );
+      return new Map(parts.flatMap(({ stocks }) => stocks.map((stock) => [stock.sku, stock] as const)));
+    },
+    async waitUntilPaid(customerIds, waitMs) {
+      const giveUpMs = performance.now() + waitMs;
+      while (await isAnyUnderWay(customerIds)) {
+        if (performance.now() > giveUpMs) return false;
+        await delay(pollMs, undefined, { signal });
+      }
+      return true;
+    },
+    async orders(customerIds) {
+      const lists = await mapConcurrently(customerIds, (customerId) =>
+        allPages((pageToken) =>
+          orders
+            .listOrders({ customerId, state: Order_State.UNSPECIFIED, pageSize, pageToken }, call())
+            .then((page) => ({ items: page.orders, nextPageToken: page.nextPageToken })),
+        ),
+      );
+      const answers = await mapConcurrently(lists.flat(), ({ id }) => orders.getOrder({ orderId: id }, call()));
+      return answers.flatMap(({ order }) => (order === undefined ? [] : [order]));
+    },
+    payments: () =>
+      allPages((pageToken) =>
+        payments
+          .listPayments({ orderId: "", pageSize, pageToken }, call())
+          .then((page) => ({ items: page.payments, nextPageToken: page.nextPageToken })),
+      ),
+    ledger: async () => (await payments.getLedgerBalances({ currencyCode: "" }, call())).balances,
+  };
+}
+
+async function allPages<Item>(
+  read: (pageToken: string) => Promise<{ readonly items: readonly Item[]; readonly nextPageToken: string }>,
+): Promise<readonly Item[]> {
+  const found: Item[] = [];
+  let pageToken = "";
+  do {
+    const page = await read(pageToken);
+    found.push(...page.items);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  return found;
+}
+
+async function mapConcurrently<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const results: Result[] = [];
+  const queue = items.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, item] of queue) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+  return results;
+}
+
+function chunks<Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
+}

@@ -1,0 +1,132 @@
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { SourceMap, type SourceMapPayload } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { sum, table } from "./figures.ts";
+import type { Watched } from "./processes.ts";
+
+/** Processor profiles of the shop's Node.js processes, one file each, for the span between two calls of `toggle`. */
+export interface Profiling {
+  /** Where the programs stand that can be profiled: as those of `dist/`, behind a few lines of ours. */
+  readonly programsDir: URL;
+  /** Begins to profile, or ends it and writes the files. */
+  toggle(processes: readonly Watched[]): void;
+  /** For people: in which sources the time went, of each process. */
+  summarize(): Promise<string>;
+}
+
+const signal = "SIGUSR2";
+const programFolders = ["services", "simulators"] as const;
+const mostSources = 14;
+
+/** Prepares profiling into a folder. */
+export async function createProfiling(folder: string, builtPrograms: URL): Promise<Profiling> {
+  const programs = join(folder, "programs");
+  await mkdir(programs, { recursive: true });
+  await writeFile(join(programs, "package.json"), '{ "type": "module" }\n');
+  const names: string[] = [];
+  for (const kind of programFolders) {
+    for (const name of await readdir(new URL(`${kind}/`, builtPrograms))) {
+      names.push(name);
+      await mkdir(join(programs, kind, name), { recursive: true });
+      const program = new URL(`${kind}/${name}/main.js`, builtPrograms).href;
+      await writeFile(join(programs, kind, name, "main.js"), wrapper(program, profileFile(folder, name)));
+    }
+  }
+  return {
+    programsDir: pathToFileURL(`${programs}/`),
+    toggle(processes) {
+      for (const { name, pid } of processes) if (names.includes(name)) process.kill(pid, signal);
+    },
+    async summarize() {
+      const parts = await Promise.all(names.map((name) => summarizeOne(name, profileFile(folder, name))));
+      return parts.join("\n\n");
+    },
+  };
+}
+
+function profileFile(folder: string, name: string): string {
+  return join(folder, `${name}.cpuprofile`);
+}
+
+function wrapper(program: string, file: string): string {
+  return `import { Session } from "node:inspector";
+import { writeFileSync } from "node:fs";
+let session;
+process.on(${JSON.stringify(signal)}, () => {
+  if (session === undefined) {
+    session = new Session();
+    session.connect();
+    session.post("Profiler.enable");
+    session.post("Profiler.setSamplingInterval", { interval: 500 });
+    session.post("Profiler.start");
+    return;
+  }
+  session.post("Profiler.stop", (error, answer) => writeFileSync(${JSON.stringify(file)}, JSON.stringify(answer.profile)));
+  session.disconnect();
+  session = undefined;
+});
+await import(${JSON.stringify(program)});
+`;
+}
+
+/** The parts of V8's profile format that we read. Times in microseconds. */
+interface CpuProfile {
+  readonly nodes: readonly ProfileNode[];
+  readonly samples: readonly number[];
+  readonly timeDeltas: readonly number[];
+}
+
+interface ProfileNode {
+  readonly id: number;
+  readonly callFrame: CallFrame;
+}
+
+interface CallFrame {
+  readonly functionName: string;
+  readonly url: string;
+  readonly lineNumber: number;
+  readonly columnNumber: number;
+}
+
+async function summarizeOne(name: string, file: string): Promise<string> {
+  // V8 wrote it, whose format this is.
+  const profile = JSON.parse(await readFile(file, "utf8")) as CpuProfile;
+  const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
+  const sourceOf = await createSourceFinder(profile);
+  const times = new Map<string, number>();
+  for (const [index, id] of profile.samples.entries()) {
+    const frame = frames.get(id);
+    if (frame === undefined) continue;
+    const source = sourceOf(frame);
+    times.set(source, (times.get(source) ?? 0) + (profile.timeDeltas[index] ?? 0));
+  }
+  const idle = times.get("(idle)") ?? 0;
+  times.delete("(idle)");
+  const busy = sum(times.values());
+  const rows = [...times]
+    .toSorted(([, a], [, b]) => b - a)
+    .slice(0, mostSources)
+    .map(([source, us]) => [source, (us / 1000).toFixed(0), ((100 * us) / busy).toFixed(1)]);
+  const title = `${name}: busy ${((100 * busy) / (busy + idle)).toFixed(0)} % of the time`;
+  return `${title}\n\n${table(["source (own time)", "ms", "% of busy"], rows)}`;
+}
+
+/** By package for what comes from npm and Node.js, by file for what is ours. */
+async function createSourceFinder({ nodes }: CpuProfile): Promise<(frame: CallFrame) => string> {
+  const urls = new Set(nodes.map(({ callFrame }) => callFrame.url).filter((url) => url.startsWith("file:")));
+  const maps = new Map<string, SourceMap>();
+  for (const url of urls) {
+    const text = await readFile(`${fileURLToPath(url)}.map`, "utf8").catch(() => undefined);
+    // esbuild wrote it, beside the program.
+    if (text !== undefined) maps.set(url, new SourceMap(JSON.parse(text) as SourceMapPayload));
+  }
+  return ({ functionName, url, lineNumber, columnNumber }) => {
+    if (url === "") return functionName === "" ? "(native)" : functionName;
+    if (url.startsWith("node:")) return url;
+    const entry = maps.get(url)?.findEntry(lineNumber, columnNumber);
+    const source = entry !== undefined && "originalSource" in entry ? entry.originalSource : url;
+    const packageName = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1];
+    return packageName ?? source.replace(/^(\.\.\/)+/, "");
+  };
+}
