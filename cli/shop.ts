@@ -101,7 +101,10 @@ async function start(context: Context): Promise<Shop> {
   const plan = await planRun({ folder, secrets, postgres }, context);
   const fleet = openFleet({ folder, plan, postgres, address }, context);
   const failed = postgres.failed.then(() => postgresFailed(folder));
-  const opened = openShop({ fleet, plan, folder, address }, context);
+  // What is still being done for the start ends with it, whatever ends it.
+  const ending = new AbortController();
+  releases.add("the start", () => ending.abort());
+  const opened = openShop({ fleet, plan, folder, address, terminal, signal: ending.signal });
   await interruptible(Promise.race([opened, failed.then(raise)]), signal);
   return {
     address,
@@ -192,25 +195,32 @@ function openFleet(
 }
 
 // The services first, then what is to be sold, and the door last.
-async function openShop(
-  parts: { readonly fleet: Fleet; readonly plan: RunPlan; readonly folder: DataFolder; readonly address: string },
-  { terminal, signal }: Context,
-): Promise<void> {
-  const { fleet, plan, folder, address } = parts;
+async function openShop(parts: {
+  readonly fleet: Fleet;
+  readonly plan: RunPlan;
+  readonly folder: DataFolder;
+  readonly address: string;
+  readonly terminal: Terminal;
+  readonly signal: AbortSignal;
+}): Promise<void> {
+  const { fleet, plan, folder, address, terminal, signal } = parts;
   await startInTime(fleet, planInnerPrograms(plan));
   const access = { secret: plan.runSecret, targets: targetsOf(plan.ports) };
   await loadSampleIfEmpty({ access, markerFile: folder.loadingFile, terminal, signal });
   await startInTime(fleet, planGateway(plan));
-  const health = await waitUntilServing(address, AbortSignal.timeout(readyMs));
+  const health = await waitUntilServing(address, AbortSignal.any([signal, AbortSignal.timeout(readyMs)]));
   if (health !== "SERVING") throw new OperatorError(`the gateway says ${health} after ${readyMs / 1000} s`);
 }
 
 async function startInTime(fleet: Fleet, tiers: Tiers): Promise<void> {
   const timer = new AbortController();
-  const late = delay(readyMs, "late", { signal: timer.signal }).catch(() => "in time");
-  const outcome = await Promise.race([fleet.start(tiers), late]);
-  timer.abort();
-  if (outcome !== "late") return;
+  const late = delay(readyMs, true, { signal: timer.signal }).catch(() => false);
+  try {
+    const isLate = await Promise.race([fleet.start(tiers).then(() => false), late]);
+    if (!isLate) return;
+  } finally {
+    timer.abort();
+  }
   const names = fleet.processes().filter(({ state }) => state !== "ready");
   throw new OperatorError(`${names.map(({ name }) => name).join(", ")} took no calls after ${readyMs / 1000} s`);
 }

@@ -176,6 +176,15 @@ test("stops what was started last first", async () => {
   expect(asked).toEqual(["door", "service"]);
 });
 
+test("starts nothing once it is being stopped", async () => {
+  const { fleet, ready, pids } = start([[workshop.program("last", wellBehaved)]]);
+  await ready;
+  const stopped = fleet.stop({ graceMs: 10_000 });
+  await expect(fleet.start([[workshop.program("late", wellBehaved)]])).rejects.toThrow("the shop is being stopped");
+  await stopped;
+  expect(pids.size).toBe(1);
+});
+
 test("stops while some are not ready yet", async () => {
   const { fleet, ready, pids } = start([[workshop.program("never", "setInterval(() => {}, 1000);")]]);
   await fleet.stop({ graceMs: 10_000 });

@@ -16,7 +16,7 @@ import {
 export interface Fleet {
   /**
    * Starts programs, all at once. Settles when every one of them takes calls; rejects with an OperatorError when one
-   * ended before.
+   * ended before, and when the fleet is being stopped.
    */
   start(tiers: Tiers): Promise<void>;
   processes(): readonly ProcessStatus[];
@@ -42,6 +42,7 @@ export function createFleet(options: FleetOptions): Fleet {
   const { terminal, policy, clock } = options;
   // In the order in which they stop.
   let tiers: readonly (readonly Member[])[] = [];
+  let stopping = false;
   const processes = (): readonly ProcessStatus[] => tiers.flat().map(({ process }) => process.status());
 
   const startOne = (program: Program): Member => {
@@ -55,6 +56,7 @@ export function createFleet(options: FleetOptions): Fleet {
   };
   return {
     async start(programs) {
+      if (stopping) throw new OperatorError("the shop is being stopped");
       const started = programs.map((tier) => tier.map(startOne));
       tiers = [...started, ...tiers];
       options.onChange(processes());
@@ -62,6 +64,7 @@ export function createFleet(options: FleetOptions): Fleet {
     },
     processes,
     async stop(stopOptions) {
+      stopping = true;
       for (const tier of tiers) await Promise.all(tier.map(({ process }) => process.stop(stopOptions)));
       for (const { log } of tiers.flat()) log.close();
     },
