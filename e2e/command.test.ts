@@ -1,0 +1,177 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { dirname, join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { findFreePorts } from "../cli/checks/ports.ts";
+import { dataFolder } from "../cli/data/folder.ts";
+import { readRunState } from "../cli/data/run-file.ts";
+import { type CapturedOutput, captureOutput, isRunning } from "../cli/testing/programs.ts";
+import { buildPrograms, newPlace, projectDir, type ShopPlace } from "./support/setup.ts";
+
+let place: ShopPlace;
+let commands: ChildProcess[] = [];
+
+beforeAll(async () => {
+  await buildPrograms();
+  place = await newPlace();
+}, 60_000);
+
+afterEach(async () => {
+  for (const command of commands) {
+    if (command.exitCode !== null || command.signalCode !== null) continue;
+    const exited = once(command, "exit");
+    command.kill("SIGTERM");
+    await exited;
+  }
+  commands = [];
+}, 60_000);
+
+afterAll(() => place?.remove());
+
+interface Command {
+  readonly process: ChildProcess;
+  readonly output: CapturedOutput;
+  /** The exit code, or the signal. */
+  readonly ended: Promise<number | string>;
+}
+
+function shopmesh(args: readonly string[], env: Readonly<Record<string, string>> = {}): Command {
+  const child = spawn(process.execPath, ["dist/cli/main.js", ...args], {
+    cwd: projectDir,
+    env: { PATH: process.env.PATH, SHOPMESH_PORT: String(place.port), SHOPMESH_DATA: place.dataDir, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  commands.push(child);
+  const output = captureOutput();
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => output.write(String(chunk)));
+  const ended = once(child, "close").then(([code, signal]) => code ?? signal);
+  return { process: child, output, ended };
+}
+
+/** Everything that a run consists of. */
+async function pidsOfRun(): Promise<readonly number[]> {
+  const state = await readRunState(dataFolder(place.dataDir));
+  return [...(state?.processes.map(({ pid }) => pid) ?? []), state?.pid ?? 0];
+}
+
+test("refuses what it does not know, with how to find out", async () => {
+  const command = shopmesh(["frobnicate"]);
+  expect(await command.ended).toBe(2);
+  expect(command.output.text()).toBe('shopmesh: there is no command "frobnicate"\nshopmesh help says more\n');
+});
+
+test("says in one line that the port is in use", async () => {
+  const [port = 0] = await findFreePorts(1);
+  const server = createServer().listen(port, "127.0.0.1");
+  await once(server, "listening");
+  const command = shopmesh(["up"], { SHOPMESH_PORT: String(port) });
+  expect(await command.ended).toBe(1);
+  expect(command.output.text()).toBe(`shopmesh: port ${port} is in use; choose another with SHOPMESH_PORT=…\n`);
+  server.close();
+});
+
+test("says in one line that the data folder can't be written", async () => {
+  const file = join(dirname(place.dataDir), "file");
+  await writeFile(file, "");
+  const command = shopmesh(["up"], { SHOPMESH_DATA: join(file, "data") });
+  expect(await command.ended).toBe(1);
+  expect(command.output.text()).toMatch(/^shopmesh: data folder \S+ can't be written \(.*\); choose another .*\n$/);
+});
+
+test("says in one line that PostgreSQL can't be reached, without its password", async () => {
+  const [port = 0] = await findFreePorts(1);
+  const url = `postgres://admin:s3cret@localhost:${port}/postgres`;
+  const command = shopmesh(["up"], { SHOPMESH_POSTGRES_URL: url });
+  expect(await command.ended).toBe(1);
+  expect(command.output.text()).toBe(
+    `shopmesh: PostgreSQL at localhost:${port} can't be reached: connection refused\n`,
+  );
+});
+
+test("says that no shop runs", async () => {
+  const command = shopmesh(["status"]);
+  expect(await command.ended).toBe(1);
+  expect(command.output.text()).toBe(`no shop runs in ${place.dataDir}\n`);
+});
+
+test("runs, tells its status, refuses a second shop in its folder, and leaves nobody behind at Ctrl-C", async () => {
+  const up = shopmesh(["up"]);
+  await up.output.saw("Ctrl-C stops everything");
+  expect(up.output.text()).toContain(`Shopmesh is ready at 127.0.0.1:${place.port} after`);
+
+  const status = shopmesh(["status", "--json"]);
+  expect(await status.ended).toBe(0);
+  const report = JSON.parse(status.output.text());
+  expect(report).toMatchObject({ running: true, well: true, address: `127.0.0.1:${place.port}` });
+  for (const { memoryBytes, pid } of report.processes) {
+    expect(pid).toBeGreaterThan(0);
+    expect(memoryBytes).toBeGreaterThan(0);
+  }
+
+  const second = shopmesh(["up"]);
+  expect(await second.ended).toBe(1);
+  expect(second.output.text()).toMatch(
+    /^shopmesh: a shop already runs in \S+ \(process \d+\); stop it first, or use another folder .*\n$/,
+  );
+
+  const pids = await pidsOfRun();
+  expect(pids.length).toBeGreaterThanOrEqual(10);
+  for (const secret of await secretsOf(place)) expect(await argumentsOf(pids)).not.toContain(secret);
+  up.process.kill("SIGINT");
+  expect(await up.ended).toBe(0);
+  for (const pid of pids) expect(await isRunning(pid)).toBe(false);
+}, 120_000);
+
+test("can be stopped before it is ready", async () => {
+  const up = shopmesh(["up"]);
+  await up.output.saw("is ready on port");
+  const pids = await pidsOfRun();
+  expect(pids.length).toBeGreaterThan(1);
+  const begin = performance.now();
+  up.process.kill("SIGTERM");
+  expect(await up.ended).toBe(130);
+  expect(performance.now() - begin).toBeLessThan(15_000);
+  for (const pid of pids) expect(await isRunning(pid)).toBe(false);
+}, 120_000);
+
+test("starts a service that was killed again, on the same port", async () => {
+  const up = shopmesh(["up"]);
+  await up.output.saw("Ctrl-C stops everything");
+  const state = await readRunState(dataFolder(place.dataDir));
+  const cart = state?.processes.find(({ name }) => name === "cart");
+  if (cart === undefined) throw new Error("no cart in the run file");
+  process.kill(cart.pid, "SIGKILL");
+  await up.output.saw("cart ended by signal SIGKILL; starting again in 0.5 s");
+  await up.output.saw(`cart is ready again on port ${cart.port}`);
+  up.process.kill("SIGINT");
+  expect(await up.ended).toBe(0);
+}, 120_000);
+
+test("starts again after it was killed itself, and everything ends then that it had started", async () => {
+  const killed = shopmesh(["up"]);
+  await killed.output.saw("Ctrl-C stops everything");
+  const pids = await pidsOfRun();
+  killed.process.kill("SIGKILL");
+  await killed.ended;
+  const up = shopmesh(["up"]);
+  await up.output.saw("Ctrl-C stops everything");
+  for (const pid of pids) expect(await isRunning(pid)).toBe(false);
+  up.process.kill("SIGINT");
+  expect(await up.ended).toBe(0);
+}, 120_000);
+
+async function secretsOf({ dataDir }: ShopPlace): Promise<readonly string[]> {
+  const folder = dataFolder(dataDir);
+  const text = `${await readFile(folder.secretsFile, "utf8")}${await readFile(folder.runFile, "utf8")}`;
+  return text.match(/[0-9a-f]{64}/g) ?? [];
+}
+
+async function argumentsOf(pids: readonly number[]): Promise<string> {
+  const ps = spawn("ps", ["-ww", "-o", "args=", "-p", pids.join(",")], { stdio: ["ignore", "pipe", "inherit"] });
+  const output = captureOutput();
+  ps.stdout.on("data", (chunk) => output.write(String(chunk)));
+  await once(ps, "close");
+  return output.text();
+}

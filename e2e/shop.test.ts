@@ -1,0 +1,260 @@
+import { randomUUID } from "node:crypto";
+import type { EventEmitter } from "node:events";
+import { status } from "@grpc/grpc-js";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Order_State } from "#gen/shop/orders/v1/order.ts";
+import type { WatchOrderResponse } from "#gen/shop/orders/v1/order_service.ts";
+import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
+import { dataFolder } from "../cli/data/folder.ts";
+import { readRunState } from "../cli/data/run-file.ts";
+import type { Shop } from "../cli/shop.ts";
+import { isRunning } from "../cli/testing/programs.ts";
+import { BufCurlError, bufCurl, type Json } from "./support/buf-curl.ts";
+import { ask, type ShopClients, shopClients, signedBy } from "./support/generated-client.ts";
+import { buildPrograms, newPlace, type ShopPlace, startShopAt } from "./support/setup.ts";
+
+const sku = "BLM-42-24V-26W";
+const address = {
+  recipient: "Ada Example",
+  lines: ["Sample Street 1"],
+  city: "Berlin",
+  postalCode: "10115",
+  region: "",
+  countryCode: "DE",
+  phone: "",
+};
+
+let place: ShopPlace;
+let shop: Shop;
+let clients: ShopClients;
+// What is to be found again after a restart.
+const ada = { email: `ada-${randomUUID()}@example.com`, password: "correct horse battery", orderId: "", token: "" };
+let guestToken = "";
+let guestOrderId = "";
+
+beforeAll(async () => {
+  await buildPrograms();
+  place = await newPlace();
+  ({ shop } = await startShopAt(place));
+  clients = shopClients(shop.address);
+}, 120_000);
+
+afterAll(async () => {
+  clients?.close();
+  await shop?.stop();
+  await place?.remove();
+}, 60_000);
+
+describe("with buf curl, which knows nothing but the address", () => {
+  test("tells of every public method", async () => {
+    const methods = await bufCurl(shop.address).listMethods();
+    for (const method of [
+      "shop.catalog.v1.CatalogService/SearchProducts",
+      "shop.inventory.v1.InventoryService/WatchStock",
+      "shop.cart.v1.CartService/AddItem",
+      "shop.orders.v1.CheckoutService/PlaceOrder",
+      "shop.orders.v1.OrderService/WatchOrder",
+      "shop.payments.v1.PaymentService/GetPayment",
+      "shop.identity.v1.IdentityService/CreateGuest",
+      "grpc.health.v1.Health/Check",
+    ]) {
+      expect(methods).toContain(method);
+    }
+  });
+
+  test("says that it is well", async () => {
+    expect(await bufCurl(shop.address).call("grpc.health.v1.Health/Check", {})).toEqual({ status: "SERVING" });
+  });
+
+  test("comes with a catalogue to search and stock to sell", async () => {
+    const curl = bufCurl(shop.address);
+    const { products } = await curl.call("shop.catalog.v1.CatalogService/SearchProducts", {
+      query: "brushless motor 42 mm",
+    });
+    expect(products).toContainEqual(expect.objectContaining({ externalKey: "blm-42" }));
+    const { stock } = await curl.call("shop.inventory.v1.InventoryService/GetStock", { sku });
+    expect(stock).toMatchObject({ sku, available: expect.stringMatching(/^[1-9]\d*$/) });
+  });
+
+  test("shops to a captured payment", async () => {
+    const curl = bufCurl(shop.address);
+    const guest = await curl.call("shop.identity.v1.IdentityService/CreateGuest", { requestId: randomUUID() });
+    const token = at<string>(guest, "tokens", "accessToken");
+    await curl.call("shop.cart.v1.CartService/AddItem", { requestId: randomUUID(), sku, quantity: 2 }, { token });
+    const quote = await curl.call("shop.orders.v1.CheckoutService/QuoteCheckout", { address }, { token });
+    const request = {
+      requestId: randomUUID(),
+      email: "guest@example.com",
+      address,
+      shippingOptionId: at<string>(quote, "options", "0", "shippingOption", "id"),
+      paymentToken: "tok_visa",
+      expectedTotal: at<Json>(quote, "options", "0", "total"),
+    };
+    const placed = await curl.call("shop.orders.v1.CheckoutService/PlaceOrder", request, { token });
+    const orderId = at<string>(placed, "order", "id");
+    const seen = await curl.watch(
+      "shop.orders.v1.OrderService/WatchOrder",
+      { orderId },
+      {
+        token,
+        until: (message) => at<string>(message, "order", "state") === "STATE_PAID",
+      },
+    );
+    const order = at<Json>(seen.at(-1) ?? {}, "order");
+    expect(order).toMatchObject({ state: "STATE_PAID", total: request.expectedTotal });
+    const paymentId = at<string>(order, "paymentId");
+    const { payment } = await curl.call("shop.payments.v1.PaymentService/GetPayment", { paymentId }, { token });
+    expect(payment).toMatchObject({ state: "STATE_CAPTURED", orderId, captured: request.expectedTotal });
+    guestToken = token;
+    guestOrderId = orderId;
+
+    // The button pressed again: the same order, and nothing bought twice.
+    const again = await curl.call("shop.orders.v1.CheckoutService/PlaceOrder", request, { token });
+    expect(at<string>(again, "order", "id")).toBe(orderId);
+    const other = { ...request, email: "other@example.com" };
+    await expect(curl.call("shop.orders.v1.CheckoutService/PlaceOrder", other, { token })).rejects.toMatchObject({
+      code: "invalid_argument",
+    });
+  });
+
+  test("explains what is wrong with a request, and who may not send it", async () => {
+    const curl = bufCurl(shop.address);
+    const failure = await curl
+      .call("shop.cart.v1.CartService/AddItem", { requestId: "x", sku: "", quantity: 0 }, { token: guestToken })
+      .catch((error: unknown) => error);
+    if (!(failure instanceof BufCurlError)) throw failure;
+    expect(failure.code).toBe("invalid_argument");
+    for (const field of ["request_id", "sku", "quantity"]) expect(failure.text).toContain(`"${field}"`);
+    await expect(curl.call("shop.cart.v1.CartService/GetCart", {})).rejects.toMatchObject({ code: "unauthenticated" });
+  });
+});
+
+describe("with a generated client", () => {
+  test("shops to a captured payment, as a customer", async () => {
+    const signUp = { requestId: randomUUID(), email: ada.email, password: ada.password };
+    const { tokens } = await ask(clients.identity, "signUp", signUp);
+    ada.token = tokens?.accessToken ?? "";
+    const as = ada.token;
+    const before = await stockOf(sku);
+    const item = { requestId: randomUUID(), cartId: "", sku, quantity: 3n };
+    await ask(clients.cart, "addItem", item, as);
+    const order = await placeOrder("tok_visa");
+    ada.orderId = order?.id ?? "";
+    const paid = await orderIn(ada.orderId, Order_State.PAID);
+    expect(paid.lines).toMatchObject([{ sku, quantity: 3n }]);
+    expect(paid.history.map(({ state }) => state)).toContain(Order_State.CONFIRMED);
+    const { payment } = await ask(clients.payments, "getPayment", { paymentId: paid.paymentId }, as);
+    expect(payment).toMatchObject({ state: Payment_State.CAPTURED, captured: paid.total, amount: paid.total });
+    expect(await stockOf(sku)).toMatchObject({ onHand: before.onHand - 3n, available: before.available - 3n });
+  });
+
+  test("gives everything back when the payment is declined", async () => {
+    const as = ada.token;
+    const before = await stockOf(sku);
+    const item = { requestId: randomUUID(), cartId: "", sku, quantity: 1n };
+    await ask(clients.cart, "addItem", item, as);
+    await expect(placeOrder("tok_declined")).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+    expect(await stockOf(sku)).toMatchObject({ onHand: before.onHand, available: before.available, reserved: 0n });
+  });
+
+  test("shows nobody somebody else's order", async () => {
+    const others = ask(clients.orders, "getOrder", { orderId: guestOrderId }, ada.token);
+    await expect(others).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+
+  test("believes no caller that it is a service or the operator", async () => {
+    const forged = signedBy(ada.token);
+    forged.set("shopmesh-caller", "operator");
+    forged.set("shopmesh-proof", "0".repeat(64));
+    const adjust = { requestId: randomUUID(), sku, delta: 1000n, note: "" };
+    await expect(ask(clients.inventory, "adjustStock", adjust, forged)).rejects.toMatchObject({
+      code: status.PERMISSION_DENIED,
+    });
+  });
+});
+
+describe("after a restart on the same folder", () => {
+  test("has left nobody behind, finds the orders again, and sells what was left", async () => {
+    const before = await stockOf(sku);
+    clients.close();
+    await expectCleanStop();
+    const restarted = await startShopAt(place);
+    shop = restarted.shop;
+    clients = shopClients(shop.address);
+    expect(restarted.output.text()).not.toContain("loaded the sample catalogue");
+    expect(await stockOf(sku)).toEqual(before);
+
+    const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password };
+    const { tokens } = await ask(clients.identity, "signIn", signIn);
+    ada.token = tokens?.accessToken ?? "";
+    const list = { customerId: "", state: Order_State.UNSPECIFIED, pageSize: 0, pageToken: "" };
+    const { orders } = await ask(clients.orders, "listOrders", list, ada.token);
+    expect(orders.map(({ id, state }) => ({ id, state }))).toContainEqual({ id: ada.orderId, state: Order_State.PAID });
+
+    // Tokens outlive the restart, too.
+    const { order } = await bufCurl(shop.address).call(
+      "shop.orders.v1.OrderService/GetOrder",
+      { orderId: guestOrderId },
+      { token: guestToken },
+    );
+    expect(order).toMatchObject({ id: guestOrderId, state: "STATE_PAID" });
+    clients.close();
+    await expectCleanStop();
+  }, 120_000);
+});
+
+async function expectCleanStop(): Promise<void> {
+  const state = await readRunState(dataFolder(place.dataDir));
+  const pids = state?.processes.map(({ pid }) => pid) ?? [];
+  expect(pids.length).toBeGreaterThanOrEqual(9);
+  for (const pid of pids) expect(await isRunning(pid)).toBe(true);
+  await shop.stop();
+  for (const pid of pids) expect(await isRunning(pid)).toBe(false);
+}
+
+async function stockOf(wanted: string) {
+  const { stock } = await ask(clients.inventory, "getStock", { sku: wanted });
+  if (stock === undefined) throw new Error("no stock in the answer");
+  const { onHand, available, reserved } = stock;
+  return { onHand, available, reserved };
+}
+
+async function placeOrder(paymentToken: string) {
+  const as = ada.token;
+  const quote = await ask(clients.checkout, "quoteCheckout", { cartId: "", address }, as);
+  const request = {
+    requestId: randomUUID(),
+    cartId: "",
+    email: ada.email,
+    address,
+    shippingOptionId: quote.options[0]?.shippingOption?.id ?? "",
+    paymentToken,
+    expectedTotal: quote.options[0]?.total,
+  };
+  const { order } = await ask(clients.checkout, "placeOrder", request, as);
+  return order;
+}
+
+/** Watches an order until it is in a state, and returns it then. */
+async function orderIn(orderId: string, state: Order_State) {
+  const stream: AsyncIterable<WatchOrderResponse> & EventEmitter = clients.orders.watchOrder(
+    { orderId },
+    signedBy(ada.token),
+  );
+  // Left before its end, on purpose; that is an error to the stream and to nobody else.
+  stream.on("error", () => undefined);
+  for await (const { order } of stream) {
+    if (order?.state === state) return order;
+  }
+  throw new Error("the stream ended before");
+}
+
+/** What stands at a path in a JSON object. The caller says what it is; a test that is wrong about that fails. */
+function at<Value>(json: Json, ...path: readonly string[]): Value {
+  const value = path.reduce<unknown>(
+    (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
+    json,
+  );
+  if (value === undefined) throw new Error(`there is no ${path.join(".")} in ${JSON.stringify(json)}`);
+  return value as Value;
+}
