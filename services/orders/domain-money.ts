@@ -1,4 +1,4 @@
-import { fail, ok, type Result } from "#mesh/result.ts";
+import { fail, ok, type Result } from "./domain-result.ts";
 
 /** The most that an amount can hold: it travels, and is stored, as a signed 64-bit integer. */
 export const MAX_MINOR_UNITS = 2n ** 63n - 1n;

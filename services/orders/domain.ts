@@ -1,5 +1,5 @@
-import { fail, ok, type Result } from "#mesh/result.ts";
 import { moves } from "./domain-moves.ts";
+import { fail, ok, type Result } from "./domain-result.ts";
 import { type Command, type OrderState, type Saga, type SagaEvent, type Step, stepsOf } from "./domain-saga.ts";
 
 /** One move of the saga. */

@@ -47,12 +47,9 @@ export function startSagaRunner(given: RunnerDeps): SagaRunner {
   // Each order that waits listens to it.
   setMaxListeners(MAX_PLACED_ORDERS + MAX_CLAIMED_ORDERS, closing.signal);
   const underWay = new Set<AbortController>();
-  const deps: DriveDeps = { ...given, timings, closing: closing.signal, underWay };
   const running = new Set<Promise<void>>();
-  let placed = 0;
-  let claimed = 0;
-
-  const run = (order: Order, token: HeldToken, done: () => void): void => {
+  const deps: DriveDeps = { ...given, timings, closing: closing.signal, underWay };
+  const run: Run = (order, token, done) => {
     // A failure here is the database's: the lease runs out, and the order is claimed again.
     const job = drive(deps, order, token)
       .catch((error: unknown) => log.error({ err: error, orderId: order.id }, "an order is left to be claimed again"))
@@ -62,38 +59,10 @@ export function startSagaRunner(given: RunnerDeps): SagaRunner {
       });
     running.add(job);
   };
-
-  const pump = startPump({
-    log,
-    intervalMs: timings.claimIntervalMs,
-    claim: async () => {
-      const limit = MAX_CLAIMED_ORDERS - claimed;
-      if (limit <= 0) return;
-      const orders = await sagaStore.claimDueOrders(db, { limit, leaseMs: timings.leaseMs });
-      claimed += orders.length;
-      for (const order of orders) {
-        run(order, noToken, () => {
-          // When all places were taken, more may be waiting for this one.
-          const full = claimed === MAX_CLAIMED_ORDERS;
-          claimed -= 1;
-          if (full) pump.wake();
-        });
-      }
-    },
-  });
-
+  const admit = startAdmission(run, timings.tokenMs);
+  const pump = startPump({ db, log, timings, run });
   return {
-    admit: () => {
-      if (placed >= MAX_PLACED_ORDERS || closing.signal.aborted) return undefined;
-      placed += 1;
-      const leave = (): void => {
-        placed -= 1;
-      };
-      return {
-        start: (order, paymentToken) => run(order, holdToken(paymentToken, timings.tokenMs), leave),
-        cancel: leave,
-      };
-    },
+    admit: () => (closing.signal.aborted ? undefined : admit()),
     wake: pump.wake,
     close: async () => {
       closing.abort();
@@ -107,6 +76,21 @@ export function startSagaRunner(given: RunnerDeps): SagaRunner {
   };
 }
 
+/** Moves an order on, and calls `done` when this process has done with it. */
+type Run = (order: Order, token: HeldToken, done: () => void) => void;
+
+function startAdmission(run: Run, tokenMs: number): () => Admission | undefined {
+  let placed = 0;
+  const leave = (): void => {
+    placed -= 1;
+  };
+  return () => {
+    if (placed >= MAX_PLACED_ORDERS) return undefined;
+    placed += 1;
+    return { start: (order, paymentToken) => run(order, holdToken(paymentToken, tokenMs), leave), cancel: leave };
+  };
+}
+
 function holdToken(paymentToken: string, holdMs: number): HeldToken {
   const until = systemClock.now().getTime() + holdMs;
   return { use: () => (systemClock.now().getTime() < until ? paymentToken : undefined) };
@@ -117,24 +101,37 @@ interface Pump {
   close(): Promise<void>;
 }
 
-/** Claims at once, then at every interval and whenever woken; one claim at a time. */
-function startPump(deps: {
-  readonly log: RunnerDeps["log"];
-  readonly intervalMs: number;
-  readonly claim: () => Promise<void>;
-}): Pump {
+/** Claims due orders at once, then at every interval and whenever woken; one claim at a time. */
+function startPump(
+  deps: Pick<RunnerDeps, "db" | "log"> & { readonly timings: RunnerTimings; readonly run: Run },
+): Pump {
+  const { db, log, timings, run } = deps;
+  let claimed = 0;
   let timer: NodeJS.Timeout | undefined;
   let again = false;
   let closed = false;
   let claiming: Promise<void> | undefined;
 
+  const leave = (): void => {
+    // When all places were taken, more may be waiting for this one.
+    const full = claimed === MAX_CLAIMED_ORDERS;
+    claimed -= 1;
+    if (full) wake();
+  };
+  const claim = async (): Promise<void> => {
+    const limit = MAX_CLAIMED_ORDERS - claimed;
+    if (limit <= 0) return;
+    const orders = await sagaStore.claimDueOrders(db, { limit, leaseMs: timings.leaseMs });
+    claimed += orders.length;
+    for (const order of orders) run(order, noToken, leave);
+  };
   const round = async (): Promise<void> => {
     do {
       again = false;
-      await deps.claim().catch((error: unknown) => deps.log.warn({ err: error }, "due orders could not be claimed"));
+      await claim().catch((error: unknown) => log.warn({ err: error }, "due orders could not be claimed"));
     } while (again && !closed);
     claiming = undefined;
-    if (!closed) timer = setTimeout(wake, deps.intervalMs);
+    if (!closed) timer = setTimeout(wake, timings.claimIntervalMs);
   };
   const wake = (): void => {
     if (closed) return;

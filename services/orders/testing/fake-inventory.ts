@@ -22,26 +22,57 @@ export interface FakeInventory {
 const fail = failures(InventoryService);
 
 export function fakeInventory(interference: Interference): FakeInventory {
+  const books = newBooks();
+  const commitReservation = async ({ reservationId }: CommitReservationRequest) => {
+    const reservation = books.find(reservationId);
+    if (reservation.state === Reservation_State.COMMITTED) return { reservation };
+    if (reservation.state === Reservation_State.EXPIRED) throw fail("RESERVATION_EXPIRED", "expired");
+    if (reservation.state === Reservation_State.RELEASED) throw fail("RESERVATION_RELEASED", "released");
+    return { reservation: books.end(reservation, Reservation_State.COMMITTED) };
+  };
+  const releaseReservation = async ({ reservationId }: ReleaseReservationRequest) => {
+    const reservation = books.find(reservationId);
+    if (reservation.state === Reservation_State.COMMITTED) throw fail("RESERVATION_COMMITTED", "committed");
+    if (reservation.state !== Reservation_State.ACTIVE) return { reservation };
+    return { reservation: books.end(reservation, Reservation_State.RELEASED) };
+  };
+  const handlers = { createReservation: createReservation(books), commitReservation, releaseReservation };
+  return {
+    available: books.available,
+    reservations: books.reservations,
+    expire: (reservationId) => {
+      books.end(books.find(reservationId), Reservation_State.EXPIRED);
+    },
+    service: partialService(InventoryService, handlers, interference),
+  };
+}
+
+function newBooks() {
   const available = new Map<string, bigint>();
   const reservations = new Map<string, Reservation>();
-  const byRequest = new Map<string, { readonly body: string; readonly reservationId: string }>();
-
-  const end = (reservation: Reservation, state: Reservation["state"]): Reservation => {
-    if (state !== Reservation_State.COMMITTED) {
-      for (const { sku, quantity } of reservation.lines) available.set(sku, (available.get(sku) ?? 0n) + quantity);
-    }
-    const ended = { ...reservation, state };
-    reservations.set(reservation.id, ended);
-    return ended;
+  return {
+    available,
+    reservations,
+    byRequest: new Map<string, { readonly body: string; readonly reservationId: string }>(),
+    end: (reservation: Reservation, state: Reservation["state"]): Reservation => {
+      if (state !== Reservation_State.COMMITTED) {
+        for (const { sku, quantity } of reservation.lines) available.set(sku, (available.get(sku) ?? 0n) + quantity);
+      }
+      const ended = { ...reservation, state };
+      reservations.set(reservation.id, ended);
+      return ended;
+    },
+    find: (id: string): Reservation => {
+      const found = reservations.get(id);
+      if (found === undefined) throw fail("RESERVATION_NOT_FOUND", "no such reservation");
+      return found;
+    },
   };
-  const find = (id: string): Reservation => {
-    const found = reservations.get(id);
-    if (found === undefined) throw fail("RESERVATION_NOT_FOUND", "no such reservation");
-    return found;
-  };
+}
 
-  const createReservation = async (request: CreateReservationRequest) => {
-    const { requestId, reference, lines } = request;
+const createReservation =
+  ({ available, reservations, byRequest, find }: ReturnType<typeof newBooks>) =>
+  async ({ requestId, reference, lines }: CreateReservationRequest) => {
     const body = JSON.stringify([reference, lines.map(({ sku, quantity }) => [sku, `${quantity}`])]);
     const known = byRequest.get(requestId);
     if (known !== undefined) {
@@ -69,29 +100,3 @@ export function fakeInventory(interference: Interference): FakeInventory {
     byRequest.set(requestId, { body, reservationId: reservation.id });
     return { reservation };
   };
-  const commitReservation = async ({ reservationId }: CommitReservationRequest) => {
-    const reservation = find(reservationId);
-    if (reservation.state === Reservation_State.COMMITTED) return { reservation };
-    if (reservation.state === Reservation_State.EXPIRED) throw fail("RESERVATION_EXPIRED", "expired");
-    if (reservation.state === Reservation_State.RELEASED) throw fail("RESERVATION_RELEASED", "released");
-    return { reservation: end(reservation, Reservation_State.COMMITTED) };
-  };
-  const releaseReservation = async ({ reservationId }: ReleaseReservationRequest) => {
-    const reservation = find(reservationId);
-    if (reservation.state === Reservation_State.COMMITTED) throw fail("RESERVATION_COMMITTED", "committed");
-    if (reservation.state !== Reservation_State.ACTIVE) return { reservation };
-    return { reservation: end(reservation, Reservation_State.RELEASED) };
-  };
-  return {
-    available,
-    reservations,
-    expire: (reservationId) => {
-      end(find(reservationId), Reservation_State.EXPIRED);
-    },
-    service: partialService(
-      InventoryService,
-      { createReservation, commitReservation, releaseReservation },
-      interference,
-    ),
-  };
-}

@@ -25,45 +25,8 @@ const fail = failures(PaymentService);
 const live: readonly Payment["state"][] = [Payment_State.PENDING, Payment_State.AUTHORIZED, Payment_State.CAPTURED];
 
 export function fakePayments(interference: Interference): FakePayments {
-  const payments = new Map<string, Payment>();
-  const byRequest = new Map<string, { readonly body: string; readonly paymentId: string }>();
-
-  const find = (id: string): Payment => {
-    const found = payments.get(id);
-    if (found === undefined) throw fail("PAYMENT_NOT_FOUND", "no such payment");
-    return found;
-  };
-  const change = (payment: Payment, changes: Partial<Payment>): Payment => {
-    const changed = { ...payment, ...changes };
-    payments.set(payment.id, changed);
-    return changed;
-  };
-  const conflict = (payment: Payment) => {
-    const state = Object.entries(Payment_State).find(([, value]) => value === payment.state)?.[0] ?? "";
-    return fail("STATE_CONFLICT", "not in this state", { state });
-  };
-  const add = (orderId: string, customerId: string, amount: Payment["amount"]): Payment => {
-    const id = `pay_${payments.size + 1}`;
-    return change({ ...emptyPayment, id, orderId, customerId, amount }, {});
-  };
-
-  const authorizePayment = async (request: AuthorizePaymentRequest) => {
-    const { requestId, orderId, customerId, amount, paymentToken } = request;
-    const body = JSON.stringify([orderId, customerId, `${amount?.minorUnits}`, paymentToken]);
-    const known = byRequest.get(requestId);
-    if (known !== undefined && known.body !== body) throw meshFailure("REQUEST_ID_REUSED", "reused");
-    const other = [...payments.values()].find((one) => one.orderId === orderId && live.includes(one.state));
-    if (known === undefined && other !== undefined) throw fail("ORDER_HAS_PAYMENT", "paid", { payment_id: other.id });
-    const payment = known === undefined ? add(orderId, customerId, amount) : find(known.paymentId);
-    byRequest.set(requestId, { body, paymentId: payment.id });
-    const declined = paymentToken === "tok_declined";
-    if (payment.state === Payment_State.PENDING) {
-      const state = declined ? Payment_State.DECLINED : Payment_State.AUTHORIZED;
-      change(payment, { state, declineCode: declined ? "card_declined" : "" });
-    }
-    if (declined) throw fail("PAYMENT_DECLINED", "declined", { decline_code: "card_declined" });
-    return { payment: find(payment.id) };
-  };
+  const books = newBooks();
+  const { payments, find, change } = books;
   const capturePayment = async ({ paymentId, amount }: CapturePaymentRequest) => {
     const payment = find(paymentId);
     if (payment.state === Payment_State.CAPTURED) return { payment };
@@ -85,20 +48,62 @@ export function fakePayments(interference: Interference): FakePayments {
     payments: [...payments.values()].filter((payment) => payment.orderId === orderId).reverse(),
     nextPageToken: "",
   });
+  const authorizePayment = authorize(books);
+  const handlers = { authorizePayment, capturePayment, voidPayment, createRefund, listPayments };
   return {
     payments,
     lapse: (paymentId) => {
       change(find(paymentId), { state: Payment_State.EXPIRED });
     },
     leavePending: (orderId) => {
-      add(orderId, "", undefined);
+      books.add({ orderId });
     },
-    service: partialService(
-      PaymentService,
-      { authorizePayment, capturePayment, voidPayment, createRefund, listPayments },
-      interference,
-    ),
+    service: partialService(PaymentService, handlers, interference),
   };
+}
+
+function newBooks() {
+  const payments = new Map<string, Payment>();
+  const change = (payment: Payment, changes: Partial<Payment>): Payment => {
+    const changed = { ...payment, ...changes };
+    payments.set(payment.id, changed);
+    return changed;
+  };
+  return {
+    payments,
+    byRequest: new Map<string, { readonly body: string; readonly paymentId: string }>(),
+    change,
+    add: (changes: Partial<Payment>) => change({ ...emptyPayment, id: `pay_${payments.size + 1}` }, changes),
+    find: (id: string): Payment => {
+      const found = payments.get(id);
+      if (found === undefined) throw fail("PAYMENT_NOT_FOUND", "no such payment");
+      return found;
+    },
+  };
+}
+
+const authorize =
+  ({ payments, byRequest, change, add, find }: ReturnType<typeof newBooks>) =>
+  async ({ requestId, orderId, customerId, amount, paymentToken }: AuthorizePaymentRequest) => {
+    const body = JSON.stringify([orderId, customerId, `${amount?.minorUnits}`, paymentToken]);
+    const known = byRequest.get(requestId);
+    if (known !== undefined && known.body !== body) throw meshFailure("REQUEST_ID_REUSED", "reused");
+    const other = [...payments.values()].find((one) => one.orderId === orderId && live.includes(one.state));
+    if (known === undefined && other !== undefined) throw fail("ORDER_HAS_PAYMENT", "paid", { payment_id: other.id });
+    const payment = known === undefined ? add({ orderId, customerId, amount }) : find(known.paymentId);
+    byRequest.set(requestId, { body, paymentId: payment.id });
+    const declined = paymentToken === "tok_declined";
+    if (payment.state === Payment_State.PENDING) {
+      const state = declined ? Payment_State.DECLINED : Payment_State.AUTHORIZED;
+      change(payment, { state, declineCode: declined ? "card_declined" : "" });
+    }
+    if (declined) throw fail("PAYMENT_DECLINED", "declined", { decline_code: "card_declined" });
+    return { payment: find(payment.id) };
+  };
+
+function conflict(payment: Payment): Error {
+  const state = Object.entries(Payment_State).find(([, value]) => value === payment.state)?.[0] ?? "";
+  return fail("STATE_CONFLICT", "not in this state", { state });
 }
 
 const emptyPayment: Payment = {

@@ -6,7 +6,7 @@ import { newId } from "#mesh/ids.ts";
 import type { Database } from "#mesh/postgres/index.ts";
 import type { User } from "#mesh/rpc/call.ts";
 import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
-import { startOrderChanges } from "../changes.ts";
+import { type OrderChanges, startOrderChanges } from "../changes.ts";
 import type { Order } from "../domain-order.ts";
 import type { RunnerTimings } from "../runner.ts";
 import { startOrders } from "../service.ts";
@@ -107,18 +107,7 @@ export async function startTestShop(
       }
     },
     startAnother: () => start(mesh.mesh("orders")),
-    until: async (orderId, wished) => {
-      const watch = changes.watch(orderId);
-      try {
-        for (let order = await getOrder(db, orderId); order !== undefined; ) {
-          if (wished(order)) return order;
-          order = await watch.next(order.version, AbortSignal.timeout(WAIT_LIMIT_MS));
-        }
-        throw new Error(`the order ${orderId} did not come to what the test waits for`);
-      } finally {
-        watch.close();
-      }
-    },
+    until: follow(db, changes),
     closeOrders,
     close: async () => {
       await closeOrders();
@@ -127,6 +116,21 @@ export async function startTestShop(
     },
   };
 }
+
+const follow =
+  (db: Database, changes: OrderChanges): TestShop["until"] =>
+  async (orderId, wished) => {
+    const watch = changes.watch(orderId);
+    try {
+      for (let order = await getOrder(db, orderId); order !== undefined; ) {
+        if (wished(order)) return order;
+        order = await watch.next(order.version, AbortSignal.timeout(WAIT_LIMIT_MS));
+      }
+      throw new Error(`the order ${orderId} did not come to what the test waits for`);
+    } finally {
+      watch.close();
+    }
+  };
 
 /** A buyer with an id of their own. */
 export function newBuyer(): Partial<User> & { readonly id: string } {
