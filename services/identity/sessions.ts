@@ -7,7 +7,7 @@ import type { Signer } from "./signing-keys.ts";
 import * as store from "./store.ts";
 
 /** A user has at most so many open sessions; opening one more ends the oldest. */
-export const MAX_SESSIONS = 50;
+const MAX_SESSIONS = 50;
 
 const REFRESH_TOKEN_BYTES = 32;
 

@@ -5,9 +5,9 @@ import { type Background, repeat } from "#mesh/repeat.ts";
 import * as store from "./store.ts";
 
 /** How many expired reservations one round gives back at the most. */
-export const EXPIRY_BATCH = 100;
+const EXPIRY_BATCH = 100;
 /** How long after its time a reservation is given back at the latest, when nobody asks for its units before. */
-export const EXPIRY_INTERVAL_MS = 1_000;
+const EXPIRY_INTERVAL_MS = 1_000;
 
 export interface ExpiryDeps {
   readonly db: Database;

@@ -3,9 +3,9 @@ import type { Database } from "#mesh/postgres/index.ts";
 import * as store from "./store.ts";
 
 /** How long a change made by another instance takes to be seen, at the most. This instance's own are seen at once. */
-export const WATCH_INTERVAL_MS = 500;
+const WATCH_INTERVAL_MS = 500;
 /** How many streams one process serves at once. */
-export const MAX_WATCHERS = 5_000;
+const MAX_WATCHERS = 5_000;
 
 /** Tells watchers of changed stock. One reader of the database serves all of them, and none when there are none. */
 export interface StockWatch {
@@ -24,38 +24,19 @@ interface Watcher {
   wake: () => void;
 }
 
-/** Starts the watch; it reads nothing until somebody follows. */
-export function startStockWatch(deps: {
+export interface StockWatchDeps {
   readonly db: Database;
   readonly log: Logger;
+  /** Makes the error for one stream too many. */
   readonly tooMany: () => Error;
-}): StockWatch {
+}
+
+/** Starts the watch; it reads nothing until somebody follows. */
+export function startStockWatch(deps: StockWatchDeps): StockWatch {
   const watchers = new Set<Watcher>();
   const bySku = new Map<string, Set<Watcher>>();
   let closed = false;
-  let timer: NodeJS.Timeout | undefined;
-  let reading: Promise<void> | undefined;
-  let again = false;
-
-  const read = async (): Promise<void> => {
-    do {
-      again = false;
-      try {
-        for (const row of await store.getStock(deps.db, [...bySku.keys()])) {
-          for (const watcher of bySku.get(row.sku) ?? []) offer(watcher, row);
-        }
-      } catch (error) {
-        deps.log.warn({ err: error }, "the stock could not be read for its watchers; trying again");
-      }
-    } while (again && bySku.size > 0);
-    reading = undefined;
-    if (bySku.size > 0) timer = setTimeout(readNow, WATCH_INTERVAL_MS);
-  };
-  const readNow = (): void => {
-    clearTimeout(timer);
-    if (reading === undefined) reading = read();
-    else again = true;
-  };
+  const reader = startReader(deps, bySku);
 
   const follow = async function* (skus: readonly string[], signal: AbortSignal): AsyncGenerator<store.StockRow> {
     if (watchers.size >= MAX_WATCHERS) throw deps.tooMany();
@@ -68,7 +49,7 @@ export function startStockWatch(deps: {
     signal.addEventListener("abort", wake);
     watchers.add(watcher);
     for (const sku of skus) setOf(bySku, sku).add(watcher);
-    readNow();
+    reader.readNow();
     try {
       while (!signal.aborted && !closed) {
         const next = watcher.pending.values().next();
@@ -91,13 +72,50 @@ export function startStockWatch(deps: {
 
   return {
     changed: (skus) => {
-      if (skus.some((sku) => bySku.has(sku))) readNow();
+      if (skus.some((sku) => bySku.has(sku))) reader.readNow();
     },
     follow,
     close: async () => {
       closed = true;
       for (const watcher of watchers) watcher.wake();
       bySku.clear();
+      await reader.close();
+    },
+  };
+}
+
+/** Reads the stock of all that is watched, at every interval and whenever told to, and offers it to the watchers. */
+function startReader(
+  { db, log }: StockWatchDeps,
+  bySku: ReadonlyMap<string, ReadonlySet<Watcher>>,
+): { readNow(): void; close(): Promise<void> } {
+  let timer: NodeJS.Timeout | undefined;
+  let reading: Promise<void> | undefined;
+  let again = false;
+
+  const read = async (): Promise<void> => {
+    do {
+      again = false;
+      try {
+        for (const row of await store.getStock(db, [...bySku.keys()])) {
+          for (const watcher of bySku.get(row.sku) ?? []) offer(watcher, row);
+        }
+      } catch (error) {
+        log.warn({ err: error }, "the stock could not be read for its watchers; trying again");
+      }
+    } while (again && bySku.size > 0);
+    reading = undefined;
+    if (bySku.size > 0) timer = setTimeout(readNow, WATCH_INTERVAL_MS);
+  };
+  const readNow = (): void => {
+    clearTimeout(timer);
+    if (reading === undefined) reading = read();
+    else again = true;
+  };
+
+  return {
+    readNow,
+    close: async () => {
       await reading;
       clearTimeout(timer);
     },

@@ -13,7 +13,7 @@ export interface Performed {
 /** An authorization that the payment gateway has not heard of after so long never reaches it: our requests time out long before. */
 export const ABANDON_AFTER_MS = 60_000;
 /** The decline code of an authorization that was given up. */
-export const ABANDONED = "abandoned";
+const ABANDONED = "abandoned";
 
 type GatewayAnswer = Answer<Effect & Partial<Authorization>>;
 

@@ -17,9 +17,9 @@ export interface SimulatorSettings {
 }
 
 /** Longer than the slowest answer that a buyer would wait for; after it the outcome is unknown. */
-export const REQUEST_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 5_000;
 /** A signature that is older is refused, so that an overheard event cannot be sent again later. */
-export const MAX_SIGNATURE_AGE_MS = 300_000;
+const MAX_SIGNATURE_AGE_MS = 300_000;
 
 /** The payment gateway simulator, over its HTTP API. */
 export function simulatorGateway({ url, apiKey, webhookSecret }: SimulatorSettings): PaymentGateway {
