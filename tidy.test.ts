@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import {
+  checkDependencies,
   checkLock,
   checkMigrations,
   checkProject,
@@ -176,6 +177,17 @@ describe("files that must be there", () => {
     expect(checkMigrations(new Set([`${folder}/0001_init.sql`, `${folder}/0002_more.sql`]))).toEqual([]);
     for (const second of ["0003_more.sql", "0001_more.sql", "2_more.sql", "0002-more.sql", "0002_more.txt"]) {
       expect(checkMigrations(new Set([`${folder}/0001_init.sql`, `${folder}/${second}`])), second).toHaveLength(1);
+    }
+  });
+
+  test("an exact version and a line of reasons for every dependency", () => {
+    const manifest = { dependencies: { pg: "8.1.0" }, devDependencies: { "@a/b": "1.0.0-beta.2" } };
+    const text = "| `pg` | x |\n| `@a/b` | y |\n";
+    expect(checkDependencies(manifest, text)).toEqual([]);
+    expect(checkDependencies(manifest, "| `pg` | x |\n")).toEqual(["docs/dependencies.md has no line for @a/b"]);
+    expect(checkDependencies(manifest, `${text}| \`gone\` | z |\n`)).toEqual(["docs/dependencies.md names gone"]);
+    for (const version of ["^8.1.0", "~8.1.0", "8", "latest"]) {
+      expect(checkDependencies({ dependencies: { pg: version } }, "| `pg` |"), version).toHaveLength(1);
     }
   });
 

@@ -12,8 +12,12 @@ export interface Project {
   /** Every file, source or not, by its path. */
   readonly files: ReadonlySet<string>;
   readonly resolver: Resolver;
+  /** The parsed package.json. */
+  readonly manifest: unknown;
   /** The parsed package-lock.json. */
   readonly lock: unknown;
+  /** The text of docs/dependencies.md. */
+  readonly dependencies: string;
 }
 
 /** Reads a whole project. Throws when a source cannot be parsed. */
@@ -25,7 +29,8 @@ export async function readProject(root: string): Promise<Project> {
   const sources = await Promise.all(paths.map(async (path) => readSource(path, await read(path))));
   const manifest: unknown = JSON.parse(await read("package.json"));
   const resolver = { has: (path: string) => files.has(path), subpaths: stringsOf(propertyOf(manifest, "imports")) };
-  return { sources, files, resolver, lock: JSON.parse(await read("package-lock.json")) };
+  const lock: unknown = JSON.parse(await read("package-lock.json"));
+  return { sources, files, resolver, manifest, lock, dependencies: await read("docs/dependencies.md") };
 }
 
 /** Every rule; a line for each way in which one is broken. */
@@ -34,6 +39,7 @@ export function checkProject(project: Project): readonly string[] {
     ...project.sources.flatMap((source) => checkSource(source, project.resolver)),
     ...checkServices(project.files),
     ...checkMigrations(project.files),
+    ...checkDependencies(project.manifest, project.dependencies),
     ...checkLock(project.lock),
   ];
 }
@@ -68,6 +74,26 @@ export function checkMigrations(files: ReadonlySet<string>): readonly string[] {
       return isRight ? [] : [`${folder}/${name} should be ${number}_<name>.sql`];
     }),
   );
+}
+
+/** Every direct dependency has an exact version and one line in docs/dependencies.md, and no line lacks its package. */
+export function checkDependencies(manifest: unknown, text: string): readonly string[] {
+  const direct = ["dependencies", "devDependencies"].flatMap((kind) =>
+    Object.entries(recordOf(propertyOf(manifest, kind))),
+  );
+  const listed = [...text.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name);
+  const names = new Set(direct.map(([name]) => name));
+  return [
+    ...direct
+      .filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(String(version)))
+      .map(([name, version]) => `package.json: the version ${version} of ${name} is not exact`),
+    ...[...names]
+      .filter((name) => !listed.includes(name))
+      .map((name) => `docs/dependencies.md has no line for ${name}`),
+    ...listed
+      .filter((name) => name === undefined || !names.has(name))
+      .map((name) => `docs/dependencies.md names ${name}`),
+  ];
 }
 
 /**

@@ -35,7 +35,7 @@ export function checkSource(source: Source, resolver: Resolver): readonly string
 }
 
 /** Files ≤ 300 lines, functions ≤ 60. */
-export function checkLengths(source: Source): readonly string[] {
+function checkLengths(source: Source): readonly string[] {
   const tooLong = source.functions.filter(({ lineCount }) => lineCount > MAX_FUNCTION_LINES);
   const problems = tooLong.map(({ line, lineCount }) => `${source.path}:${line} is a function of ${lineCount} lines`);
   if (source.lineCount > MAX_FILE_LINES) problems.push(`${source.path} has ${source.lineCount} lines`);
@@ -43,7 +43,7 @@ export function checkLengths(source: Source): readonly string[] {
 }
 
 /** Clocks, randomness, the environment and grpc's experiments only where they belong. */
-export function checkUses(source: Source): readonly string[] {
+function checkUses(source: Source): readonly string[] {
   return source.uses
     .filter(({ what }) => {
       const { paths, testsToo } = OWNERS[what];
@@ -55,7 +55,7 @@ export function checkUses(source: Source): readonly string[] {
 }
 
 /** Which code may know of which. */
-export function checkImports(source: Source, resolver: Resolver): readonly string[] {
+function checkImports(source: Source, resolver: Resolver): readonly string[] {
   return source.imports.flatMap((imported) => {
     const target = resolve(source.path, imported.specifier, resolver);
     const problem = target === undefined ? "leads nowhere" : forbidden(source.path, target);
