@@ -11,6 +11,7 @@ import { takeLock } from "./data/lock.ts";
 import { removeRunState, writeRunState } from "./data/run-file.ts";
 import { loadSecrets, newSecret, type Secrets } from "./data/secrets.ts";
 import { createTerminal, type Terminal } from "./logs/terminal.ts";
+import { operatorMesh } from "./operator-client.ts";
 import { messageOf, OperatorError } from "./operator-error.ts";
 import type { Output } from "./output.ts";
 import { type PostgresServer, provisionDatabases, startOwnPostgres, useGivenPostgres } from "./postgres-server.ts";
@@ -205,8 +206,12 @@ async function openShop(parts: {
 }): Promise<void> {
   const { fleet, plan, folder, address, terminal, signal } = parts;
   await startInTime(fleet, planInnerPrograms(plan));
-  const access = { secret: plan.runSecret, targets: targetsOf(plan.ports) };
-  await loadSampleIfEmpty({ access, markerFile: folder.loadingFile, terminal, signal });
+  const mesh = operatorMesh({ secret: plan.runSecret, targets: targetsOf(plan.ports) });
+  try {
+    await loadSampleIfEmpty({ mesh, markerFile: folder.loadingFile, terminal, signal });
+  } finally {
+    mesh.close();
+  }
   await startInTime(fleet, planGateway(plan));
   const health = await waitUntilServing(address, AbortSignal.any([signal, AbortSignal.timeout(readyMs)]));
   if (health !== "SERVING") throw new OperatorError(`the gateway says ${health} after ${readyMs / 1000} s`);

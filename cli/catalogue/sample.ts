@@ -3,7 +3,7 @@ import { CatalogService } from "#gen/shop/catalog/v1/catalog_service.contract.ts
 import type { MeshNode } from "#mesh/mesh.ts";
 import { readCatalogue } from "../../sample/catalogue.ts";
 import type { Terminal } from "../logs/terminal.ts";
-import { callFailure, type OperatorAccess, operatorMesh } from "../operator-client.ts";
+import { callFailure } from "../operator-client.ts";
 import { importCatalogue } from "./import.ts";
 
 const sampleUrl = new URL("../../sample/catalogue.json", import.meta.url);
@@ -15,24 +15,22 @@ const listTimeoutMs = 10_000;
  * OperatorError.
  */
 export async function loadSampleIfEmpty(options: {
-  readonly access: OperatorAccess;
+  /** As the operator. */
+  readonly mesh: MeshNode;
   readonly markerFile: string;
   readonly terminal: Terminal;
   readonly signal?: AbortSignal;
 }): Promise<void> {
-  const { access, markerFile, terminal, signal } = options;
-  const mesh = operatorMesh(access);
-  try {
-    if (!existsSync(markerFile) && !(await isEmpty(mesh, signal))) return;
-    writeFileSync(markerFile, "");
-    const result = await importCatalogue(mesh, await readCatalogue(sampleUrl), signal);
-    for (const error of result.errors) terminal.warn(`sample catalogue: ${error}`);
-    const products = result.created + result.updated + result.unchanged;
-    terminal.say(`the shop was empty: loaded the sample catalogue (${products} rows, stock of ${result.stocked} SKUs)`);
-    rmSync(markerFile);
-  } finally {
-    mesh.close();
-  }
+  const { mesh, markerFile, terminal, signal } = options;
+  if (!existsSync(markerFile) && !(await isEmpty(mesh, signal))) return;
+  writeFileSync(markerFile, "");
+  const catalogue = await readCatalogue(sampleUrl);
+  const result = await importCatalogue(mesh, catalogue, signal);
+  for (const error of result.errors) terminal.warn(`sample catalogue: ${error}`);
+  terminal.say(
+    `the shop was empty: loaded ${catalogue.products.length} sample products, with stock of ${result.stocked} SKUs`,
+  );
+  rmSync(markerFile);
 }
 
 async function isEmpty(mesh: MeshNode, signal: AbortSignal | undefined): Promise<boolean> {

@@ -31,10 +31,19 @@ export async function stockMissing(mesh: MeshNode, stock: readonly OpeningStock[
   return stocked;
 }
 
+// After a failure nothing new is begun, and what is under way has ended when this rejects.
 async function forEachConcurrently<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const queue = items.values();
+  let failed = false;
   const worker = async (): Promise<void> => {
-    for (const item of queue) await work(item);
+    for (const item of queue) {
+      if (failed) return;
+      await work(item).catch((error: unknown) => {
+        failed = true;
+        throw error;
+      });
+    }
   };
-  await Promise.all(Array.from({ length: concurrency }, worker));
+  const results = await Promise.allSettled(Array.from({ length: concurrency }, worker));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
 }
