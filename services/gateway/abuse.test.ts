@@ -15,7 +15,7 @@ import {
   toyClient,
   unary,
 } from "./testing/setup.ts";
-import { toy } from "./testing/toy-backend.ts";
+import { floodRequest, toy } from "./testing/toy-backend.ts";
 
 const cleanup = createCleanup();
 afterEach(() => cleanup.run());
@@ -155,6 +155,21 @@ test.each([
   attack();
   expect(await closed).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   expect(gateway.lines.find((line) => line.flood !== undefined)).toMatchObject({ flood });
+});
+
+test("does not take a client for a flood that pings while it receives, to measure the line", async () => {
+  const { gateway } = await startPair(cleanup, { pings: { burst: 5, perSecond: 1 } });
+  const session = await rawSession(cleanup, gateway.address);
+  const stream = rawCall(session, { ":path": toy.flood.path });
+  stream.end(frame(floodRequest(200, 10_000)));
+  let pings = 0;
+  for await (const chunk of stream) {
+    expect(chunk.length).toBeGreaterThan(0);
+    await new Promise((resolve) => session.ping(resolve));
+    pings += 1;
+  }
+  expect(pings).toBeGreaterThan(20);
+  expect(session.destroyed).toBe(false);
 });
 
 test.each([

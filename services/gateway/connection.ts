@@ -57,7 +57,7 @@ export function guardConnection({ session, peer, limits, log, onStream }: Connec
   };
 
   session.on("error", () => undefined); // "close" follows; a broken peer is its own affair
-  session.on("ping", guard("PING", createBudget(limits.pings)));
+  session.on("ping", unlessSent(session, guard("PING", createBudget(limits.pings))));
   session.on("remoteSettings", guard("SETTINGS", createBudget(limits.settings)));
   session.on("stream", (stream, parsed: IncomingHttpHeaders, flags: number, ...rest: unknown[]) => {
     stream.on("error", () => undefined);
@@ -82,6 +82,24 @@ export function guardConnection({ session, peer, limits, log, onStream }: Connec
     if (openCalls > 0) askWhetherAlive(session, limits.keepaliveAckMs);
     else if (performance.now() - idleSinceMs >= limits.idleConnectionMs) session.close();
   });
+}
+
+/** What the answers to some pings weigh: 17 bytes each. */
+const PING_ANSWERS_BYTES = 256;
+
+/**
+ * Excuses a ping when data went out since the last one: clients measure the line's bandwidth with a ping for each
+ * round trip while they receive (grpc-go, gRPC's C core), which on a short line is thousands a second.
+ */
+function unlessSent(session: ServerHttp2Session, count: () => void): () => void {
+  let sentBytes = 0;
+  return () => {
+    if (session.destroyed) return;
+    const { bytesWritten } = session.socket;
+    const idle = bytesWritten - sentBytes < PING_ANSWERS_BYTES;
+    sentBytes = bytesWritten;
+    if (idle) count();
+  };
 }
 
 /** A peer that vanished without a word would hold its calls open until their time is up. */

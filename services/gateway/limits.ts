@@ -71,7 +71,7 @@ export const defaultLimits: GatewayLimits = {
    * which would answer with a less telling error.
    */
   resets: { burst: 600, perSecond: 30 },
-  /** PING frames of one connection. Clients send one in some seconds, or a few per measured round trip. */
+  /** PING frames of one connection while nothing goes out on it. Clients send one in some seconds to keep it alive. */
   pings: { burst: 100, perSecond: 10 },
   /** SETTINGS frames of one connection. One is usual. */
   settings: { burst: 20, perSecond: 1 },
