@@ -19,6 +19,7 @@ import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { MAX_CONCURRENT_CALLS, MAX_CONCURRENT_STREAMS } from "#mesh/rpc/limits.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { type RunningServer, startServer } from "#mesh/rpc/server.ts";
+import { SHUTDOWN_BOUNDS, type ShutdownBounds } from "#mesh/rpc/server-shutdown.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 
 export type { RunningServer } from "#mesh/rpc/server.ts";
@@ -62,6 +63,7 @@ export interface MeshParts {
   readonly startupGraceMs: number;
   /** Calls answered once that run at a time; the rest is shed. */
   readonly maxConcurrentCalls: number;
+  readonly shutdownBounds: ShutdownBounds;
 }
 
 /** The mesh as one process holds it, without the process: nothing listens to signals, nobody exits. */
@@ -130,6 +132,7 @@ function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts
     descriptors: given.descriptors ?? readDescriptors,
     startupGraceMs: given.startupGraceMs ?? STARTUP_GRACE_MS,
     maxConcurrentCalls: given.maxConcurrentCalls ?? MAX_CONCURRENT_CALLS,
+    shutdownBounds: given.shutdownBounds ?? SHUTDOWN_BOUNDS,
   };
 }
 
@@ -150,8 +153,9 @@ function serve(serving: Serving, { services, close }: ServeOptions): Promise<Run
   return startServer({
     ...config.listen,
     services,
-    parts: { log: parts.log, workloads, users, admission, openStreams: new Set() },
+    parts: { log: parts.log, workloads, users, admission, running: new Set() },
     descriptors: parts.descriptors,
+    shutdownBounds: parts.shutdownBounds,
     close: async () => {
       await close?.();
       channels.close();

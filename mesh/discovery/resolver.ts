@@ -1,4 +1,4 @@
-import { type ChannelOptions, experimental } from "@grpc/grpc-js";
+import { type ChannelOptions, experimental, status } from "@grpc/grpc-js";
 import { type CallConfigs, serviceConfig } from "#mesh/discovery/call-config.ts";
 import type { Endpoint, EndpointSource } from "#mesh/discovery/endpoints.ts";
 
@@ -60,12 +60,16 @@ class MeshResolver implements experimental.Resolver {
   }
 
   #push(endpoints: readonly Endpoint[]): void {
-    this.#listener(
-      experimental.statusOrFromValue(endpoints.map(({ host, port }) => ({ addresses: [{ host, port }] }))),
-      { [experimental.CHANNEL_ARGS_CONFIG_SELECTOR_KEY]: this.#discovery.configs.selector },
-      experimental.statusOrFromValue(serviceConfig),
-      `no instance of ${this.#owner} is known`,
-    );
+    this.#tell(experimental.statusOrFromValue(endpoints.map(({ host, port }) => ({ addresses: [{ host, port }] }))));
+    if (endpoints.length > 0) return;
+    // The empty list closed the connections that there were; by itself it would let calls wait for ever.
+    const details = `no instance of ${this.#owner} is known`;
+    this.#tell(experimental.statusOrFromError({ code: status.UNAVAILABLE, details }));
+  }
+
+  #tell(endpoints: Parameters<experimental.ResolverListener>[0]): void {
+    const attributes = { [experimental.CHANNEL_ARGS_CONFIG_SELECTOR_KEY]: this.#discovery.configs.selector };
+    this.#listener(endpoints, attributes, experimental.statusOrFromValue(serviceConfig), "");
   }
 
   destroy(): void {

@@ -73,8 +73,8 @@ export class ServerCall<State> {
   }
 
   /** Runs `onTimeout` after `delayMs`, unless the call has ended by then. */
-  setTimer(delayMs: number, onTimeout: () => void): void {
-    this.#timer = setTimeout(onTimeout, delayMs);
+  setTimer(delayMs: number, onTimeout: (call: ServerCall<State>) => void): void {
+    this.#timer = setTimeout(onTimeout, delayMs, this);
   }
 
   /** Runs `action` when the call ends, at once when it has. Holds one action. */

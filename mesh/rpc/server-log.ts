@@ -2,7 +2,7 @@ import { type CodeName, RpcError } from "#mesh/contract/errors.ts";
 import { describeCallers } from "#mesh/identity/authorize.ts";
 import { epochMs } from "#mesh/rpc/call-context.ts";
 import type { Answer } from "#mesh/rpc/server-errors.ts";
-import type { CallState, Route } from "#mesh/rpc/server-pipeline.ts";
+import type { CallState } from "#mesh/rpc/server-pipeline.ts";
 
 /** Codes for which somebody on our side should look; the rest are the caller's affair. */
 const levels: Readonly<Partial<Record<CodeName, "warn" | "error">>> = {
@@ -15,7 +15,8 @@ const levels: Readonly<Partial<Record<CodeName, "warn" | "error">>> = {
 };
 
 /** The one line of a call. Never holds a token, a header or a message. */
-export function logCall({ parts, method }: Route, state: CallState, answer?: Answer): void {
+export function logCall(state: CallState, answer?: Answer): void {
+  const { parts, method } = state.route;
   const code = answer?.failure.code ?? "OK";
   const level = levels[code] ?? "info";
   if (!parts.log.isLevelEnabled(level)) return;
@@ -50,10 +51,8 @@ export function logCall({ parts, method }: Route, state: CallState, answer?: Ans
 }
 
 /** A handler that failed after its call had ended. That it was stopped is no news; anything else is a defect. */
-export function logLateFailure({ parts, method }: Route, { trace }: CallState, error: unknown): void {
+export function logLateFailure({ route, trace }: CallState, error: unknown): void {
   if (error instanceof RpcError || (error instanceof Error && error.name === "AbortError")) return;
-  parts.log.warn(
-    { method: method.info.path, traceId: trace.traceId, err: error },
-    "handler failed after its call ended",
-  );
+  const fields = { method: route.method.info.path, traceId: trace.traceId, err: error };
+  route.parts.log.warn(fields, "handler failed after its call ended");
 }

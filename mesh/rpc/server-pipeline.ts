@@ -1,7 +1,7 @@
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import type { UntypedHandler } from "#mesh/contract/contract.ts";
-import { invalidArgument, meshFailure, type RpcError } from "#mesh/contract/errors.ts";
+import { invalidArgument, meshFailure } from "#mesh/contract/errors.ts";
 import { authorize } from "#mesh/identity/authorize.ts";
 import { tokenInvalid, type UserTokens } from "#mesh/identity/user-tokens.ts";
 import type { WorkloadIdentity } from "#mesh/identity/workload.ts";
@@ -10,7 +10,7 @@ import type { Call, TraceContext, User } from "#mesh/rpc/call.ts";
 import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
 import { MAX_METADATA_BYTES } from "#mesh/rpc/limits.ts";
 import type { Method } from "#mesh/rpc/method.ts";
-import { ServerCall } from "#mesh/rpc/server-call.ts";
+import { ServerCall, type ServerCallEvents } from "#mesh/rpc/server-call.ts";
 import { type Answer, refusalToAnswer, toAnswer } from "#mesh/rpc/server-errors.ts";
 import { logCall, logLateFailure } from "#mesh/rpc/server-log.ts";
 import { deadlineExceeded } from "#mesh/rpc/status.ts";
@@ -24,8 +24,8 @@ export interface ServerParts {
   readonly users: UserTokens;
   /** Room for calls that are answered once, and for those that may stay open. */
   readonly admission: { readonly calls: Admission; readonly streams: Admission };
-  /** What ends each stream of answers that is open now; a server that shuts down cannot wait for them all. */
-  readonly openStreams: Set<() => void>;
+  /** The calls that are worked on now. */
+  readonly running: Set<ServedCall>;
 }
 
 /** One method that is served. */
@@ -36,8 +36,12 @@ export interface Route {
   readonly check: RequestCheck;
 }
 
+/** A call on its way through the layers. */
+export type ServedCall = ServerCall<CallState>;
+
 /** What the layers have learned of a call. */
 export interface CallState {
+  readonly route: Route;
   readonly startedAtMs: number;
   deadline: number;
   trace: TraceContext;
@@ -50,71 +54,61 @@ export interface CallState {
   place: Admission | undefined;
 }
 
-type Served = ServerCall<CallState>;
-
 /** How far the clocks and timers of both sides of a call may be apart. */
 const DEADLINE_SLACK_MS = 25;
 /** When a caller that found no room should come again. */
 const OVERLOAD_RETRY_DELAY_MS = 250;
 
 /**
- * Makes what serves a method: it takes a call from grpc-js and through the layers, top to bottom:
+ * Takes a call from grpc-js and through the layers, top to bottom:
  *
  *     accept → identify → authorize → (the request arrives) → admit → validate → handle → map errors → observe
  *
  * Whatever a layer throws ends the call. Who may not call is told so before the request is read, and a place is taken
  * only when the request is there, so that slow senders hold none.
  */
-export function serveRoute(route: Route): (wire: ServerInterceptingCallInterface) => void {
-  const events = {
-    begin: (call: Served) => void serve(route, call),
-    refused: (call: Served, refusal: Parameters<typeof refusalToAnswer>[1]) =>
-      end(route, call, refusalToAnswer(route.method, refusal)),
-    cancelled: (call: Served) => abandon(route, call),
-  };
-  return (wire) => {
-    new ServerCall(wire, route.method.info.service, newState(), events);
-  };
+export function startCall(route: Route, wire: ServerInterceptingCallInterface): void {
+  new ServerCall(wire, route.method.info.service, newState(route), events);
 }
 
-async function serve(route: Route, call: Served): Promise<void> {
+async function serve(call: ServedCall): Promise<void> {
   const { state } = call;
+  const { method, parts } = state.route;
+  parts.running.add(call);
   try {
-    accept(route, call);
-    identifyWorkload(route, call);
-    const user = identifyUser(route, call);
+    accept(call);
+    identifyWorkload(call);
+    const user = identifyUser(call);
     state.user = user instanceof Promise ? await user : user;
-    authorizeCaller(route, call);
-    const context = makeContext(route, call);
-    if (route.method.responseStream) await answerWithStream(route, call, context);
-    else await answerOnce(route, call, context);
+    authorizeCaller(call);
+    const context = makeContext(call);
+    if (method.responseStream) await answerWithStream(call, context);
+    else await answerOnce(call, context);
   } catch (error) {
-    end(route, call, toAnswer(route.method, error));
+    end(call, toAnswer(method, error));
   } finally {
     state.place?.leave();
+    parts.running.delete(call);
   }
 }
 
 // --- accept: a deadline for every call, a trace, and no work that nobody waits for --------------------------------
 
-function accept(route: Route, call: Served): void {
-  const { state, metadata } = call;
-  const { deadlineMs } = route.method.policy;
+function accept(call: ServedCall): void {
+  const { state, metadata, callerDeadline } = call;
+  const { info, policy } = state.route.method;
   state.trace = newSpan(text(metadata.get(TRACEPARENT_KEY)[0]));
-  state.deadline = Math.min(call.callerDeadline, state.startedAtMs + deadlineMs);
-  if (state.deadline <= state.startedAtMs) throw deadlineExceeded(route.method.info.service, false);
+  state.deadline = Math.min(callerDeadline, state.startedAtMs + policy.deadlineMs);
+  if (state.deadline <= state.startedAtMs) throw deadlineExceeded(info.service, false);
   // grpc-js watches the caller's deadline by itself; ours covers callers that set none, or a later one, and with it
   // requests that are begun and never ended.
-  if (state.deadline < call.callerDeadline) {
-    const onTimeout = () => end(route, call, { failure: deadlineExceeded(route.method.info.service, false) });
-    call.setTimer(Math.min(deadlineMs, MAX_TIMER_MS), onTimeout);
-  }
+  if (state.deadline < callerDeadline) call.setTimer(Math.min(policy.deadlineMs, MAX_TIMER_MS), expire);
   if (sizeOf(metadata.toJSON()) > MAX_METADATA_BYTES) {
     throw meshFailure("MESSAGE_TOO_LARGE", `the metadata of a call may have ${MAX_METADATA_BYTES} bytes`);
   }
 }
 
-function sizeOf(metadata: ReturnType<Served["metadata"]["toJSON"]>): number {
+function sizeOf(metadata: ReturnType<ServedCall["metadata"]["toJSON"]>): number {
   let bytes = 0;
   for (const key in metadata) {
     for (const value of metadata[key] ?? []) bytes += key.length + value.length;
@@ -124,28 +118,28 @@ function sizeOf(metadata: ReturnType<Served["metadata"]["toJSON"]>): number {
 
 // --- identify: which process calls, and for whom ------------------------------------------------------------------
 
-function identifyWorkload(route: Route, call: Served): void {
-  const workload = route.parts.workloads.verify(call.metadata);
+function identifyWorkload({ state, metadata }: ServedCall): void {
+  const workload = state.route.parts.workloads.verify(metadata);
   if (workload === undefined) {
     throw meshFailure("CALLER_UNKNOWN", "the calling process does not prove which service it is");
   }
-  call.state.caller = workload;
+  state.caller = workload;
 }
 
 /** A token is always verified when there is one, also where none is needed. */
-function identifyUser(route: Route, call: Served): User | Promise<User> | undefined {
-  const [authorization, another] = call.metadata.get("authorization");
+function identifyUser({ state, metadata }: ServedCall): User | Promise<User> | undefined {
+  const [authorization, another] = metadata.get("authorization");
   if (authorization === undefined) return undefined;
   const token = another === undefined ? /^bearer +(\S+)$/i.exec(text(authorization) ?? "")?.[1] : undefined;
   if (token === undefined) throw tokenInvalid();
-  call.state.token = token;
-  return route.parts.users.verify(token);
+  state.token = token;
+  return state.route.parts.users.verify(token);
 }
 
 // --- authorize: the contract says who may call; nobody else can ----------------------------------------------------
 
-function authorizeCaller(route: Route, { state }: Served): void {
-  const { info, policy } = route.method;
+function authorizeCaller({ state }: ServedCall): void {
+  const { info, policy } = state.route.method;
   const decision = authorize(policy.callers, state.caller, state.user);
   state.rule = decision.rule;
   if (decision.allowed) return;
@@ -154,21 +148,21 @@ function authorizeCaller(route: Route, { state }: Served): void {
     : meshFailure("NOT_ALLOWED", `${info.name} is not open to ${state.user?.kind ?? state.caller}`);
 }
 
-function makeContext(route: Route, { state, endReason }: Served): CallContext {
+function makeContext({ state, endReason }: ServedCall): CallContext {
   // The token may have been verified after the call had ended.
   if (endReason !== undefined) throw endReason;
-  const { caller, token, user, trace, deadline } = state;
-  const { method, parts } = route;
-  const log = () => parts.log.child({ method: method.info.path, traceId: trace.traceId });
-  state.context = new CallContext({ method: method.info, deadline, caller, token, user, trace, log });
+  const { caller, token, user, trace, deadline, route } = state;
+  const method = route.method.info;
+  const log = () => route.parts.log.child({ method: method.path, traceId: trace.traceId });
+  state.context = new CallContext({ method, deadline, caller, token, user, trace, log });
   return state.context;
 }
 
 // --- admit: as many at a time as can be served in time -------------------------------------------------------------
 
-function admit(route: Route, { state }: Served): void {
-  const { admission } = route.parts;
-  const place = route.method.responseStream ? admission.streams : admission.calls;
+function admit({ state }: ServedCall): void {
+  const { parts, method } = state.route;
+  const place = method.responseStream ? parts.admission.streams : parts.admission.calls;
   if (!place.tryEnter()) {
     throw meshFailure("OVERLOADED", "too much work at once", { retryDelayMs: OVERLOAD_RETRY_DELAY_MS });
   }
@@ -177,14 +171,15 @@ function admit(route: Route, { state }: Served): void {
 
 // --- validate: the shape that the contract states, checked on the bytes --------------------------------------------
 
-function validate(route: Route, bytes: Buffer): unknown {
-  const violations = route.check(bytes);
+function validate({ check, method }: Route, bytes: Buffer): unknown {
+  const violations = check(bytes);
   if (violations.length > 0) throw invalidArgument(violations);
-  return route.method.decodeRequest(bytes);
+  return method.decodeRequest(bytes);
 }
 
 /** Streamed requests, each validated as it arrives and read when the handler asks for it. A bad one ends the call. */
-async function* validateEach(route: Route, call: Served): AsyncGenerator<unknown, void> {
+async function* validateEach(call: ServedCall): AsyncGenerator<unknown, void> {
+  const { route } = call.state;
   for (;;) {
     const bytes = await call.read();
     if (bytes === undefined) return;
@@ -192,7 +187,7 @@ async function* validateEach(route: Route, call: Served): AsyncGenerator<unknown
     try {
       request = validate(route, bytes);
     } catch (error) {
-      end(route, call, toAnswer(route.method, error));
+      end(call, toAnswer(route.method, error));
       throw error;
     }
     yield request;
@@ -202,47 +197,41 @@ async function* validateEach(route: Route, call: Served): AsyncGenerator<unknown
 // --- handle: the typed handler, and its answer on its way ----------------------------------------------------------
 
 /** Admits and validates in the order that the kind of method allows, and calls the handler. */
-async function handle(route: Route, call: Served, context: Call): Promise<unknown> {
+async function handle(call: ServedCall, context: Call): Promise<unknown> {
+  const { route } = call.state;
   // The contract's types tie the handler to the method that decoded the request.
   const handler = route.handler as (request: unknown, call: Call) => unknown;
   if (route.method.requestStream) {
-    admit(route, call);
-    return handler(validateEach(route, call), context);
+    admit(call);
+    return handler(validateEach(call), context);
   }
   const bytes = await call.readOnly();
-  admit(route, call);
+  admit(call);
   return handler(validate(route, bytes), context);
 }
 
-async function answerOnce(route: Route, call: Served, context: Call): Promise<void> {
-  const response = await handle(route, call, context);
-  if (call.succeed(route.method.encodeResponse(response))) logCall(route, call.state);
+async function answerOnce(call: ServedCall, context: Call): Promise<void> {
+  const response = await handle(call, context);
+  if (call.succeed(call.state.route.method.encodeResponse(response))) logCall(call.state);
 }
 
 /** Writes one message after the other, each when the transport has taken the last; stops asking when the call ends. */
-async function answerWithStream(route: Route, call: Served, context: Call): Promise<void> {
-  const responses = await handle(route, call, context);
-  if (!isAsyncIterable(responses)) throw new TypeError(`the handler of ${route.method.info.path} gave no stream`);
+async function answerWithStream(call: ServedCall, context: Call): Promise<void> {
+  const { info, encodeResponse } = call.state.route.method;
+  const responses = await handle(call, context);
+  if (!isAsyncIterable(responses)) throw new TypeError(`the handler of ${info.path} gave no stream`);
   const iterator = responses[Symbol.asyncIterator]();
-  const interrupt = () => end(route, call, { failure: shuttingDown(route) });
-  route.parts.openStreams.add(interrupt);
   let exhausted = false;
   call.onEnd(() => {
-    route.parts.openStreams.delete(interrupt);
-    if (!exhausted) iterator.return?.().catch((error: unknown) => logLateFailure(route, call.state, error));
+    if (!exhausted) iterator.return?.().catch((error: unknown) => logLateFailure(call.state, error));
   });
   for (;;) {
     const next = await iterator.next();
     if (next.done === true) break;
-    await call.write(route.method.encodeResponse(next.value));
+    await call.write(encodeResponse(next.value));
   }
   exhausted = true;
-  if (call.succeed()) logCall(route, call.state);
-}
-
-function shuttingDown({ method }: Route): RpcError {
-  const { service } = method.info;
-  return meshFailure("SERVICE_UNAVAILABLE", "this instance shuts down; ask again", { metadata: { service } });
+  if (call.succeed()) logCall(call.state);
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
@@ -251,29 +240,49 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
 
 // --- map errors, observe: every call ends once, and leaves one line ------------------------------------------------
 
-function end(route: Route, call: Served, answer: Answer): void {
+const events: ServerCallEvents<CallState> = {
+  begin: (call) => void serve(call),
+  refused: (call, refusal) => end(call, refusalToAnswer(call.state.route.method, refusal)),
+  cancelled: abandon,
+};
+
+function end(call: ServedCall, answer: Answer): void {
   const { state } = call;
   if (call.fail(answer.failure)) {
     state.context?.abort(answer.failure);
-    logCall(route, state, answer);
+    logCall(state, answer);
   } else if (answer.defect !== undefined) {
-    logLateFailure(route, state, answer.defect);
+    logLateFailure(state, answer.defect);
   }
 }
 
-/** The caller has gone: the work stops, and nobody is answered. */
-function abandon(route: Route, call: Served): void {
-  // A caller whose time is up cancels; that may come in a moment before our own timer.
-  const expired = epochMs() >= call.state.deadline - DEADLINE_SLACK_MS;
-  const { service } = route.method.info;
-  const failure = expired ? deadlineExceeded(service, false) : meshFailure("CANCELLED", "the caller gave up");
-  call.abandon(failure);
-  call.state.context?.abort(failure);
-  logCall(route, call.state, { failure });
+function expire(call: ServedCall): void {
+  end(call, { failure: deadlineExceeded(call.state.route.method.info.service, false) });
 }
 
-function newState(): CallState {
+/** Ends a call because this process is about to. */
+export function interrupt(call: ServedCall): void {
+  const { service } = call.state.route.method.info;
+  const failure = meshFailure("SERVICE_UNAVAILABLE", "this instance shuts down; ask again", { metadata: { service } });
+  end(call, { failure });
+}
+
+/** The caller has gone: the work stops, and nobody is answered. */
+function abandon(call: ServedCall): void {
+  const { state } = call;
+  // A caller whose time is up cancels; that may come in a moment before our own timer.
+  const expired = epochMs() >= state.deadline - DEADLINE_SLACK_MS;
+  const failure = expired
+    ? deadlineExceeded(state.route.method.info.service, false)
+    : meshFailure("CANCELLED", "the caller gave up");
+  call.abandon(failure);
+  state.context?.abort(failure);
+  logCall(state, { failure });
+}
+
+function newState(route: Route): CallState {
   return {
+    route,
     startedAtMs: epochMs(),
     deadline: 0,
     trace: noTrace,

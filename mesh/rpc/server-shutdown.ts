@@ -1,52 +1,58 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Server } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import type { Health } from "#mesh/rpc/health.ts";
+import { interrupt, type ServedCall } from "#mesh/rpc/server-pipeline.ts";
+
+/** How long a shutdown waits, in milliseconds from its start. */
+export interface ShutdownBounds {
+  /** For streams of answers. */
+  readonly streamsMs: number;
+  /** For all other calls. */
+  readonly callsMs: number;
+  /** For connections whose peer does not let them end. */
+  readonly connectionsMs: number;
+}
+
+export const SHUTDOWN_BOUNDS: ShutdownBounds = { streamsMs: 2_000, callsMs: 10_000, connectionsMs: 10_500 };
 
 export interface ShutdownOptions {
   readonly server: Server;
+  /** Where it listens: `127.0.0.1:4001`. */
+  readonly address: string;
   readonly health: Health;
-  readonly openStreams: ReadonlySet<() => void>;
+  readonly running: ReadonlySet<ServedCall>;
+  readonly bounds: ShutdownBounds;
   readonly log: Logger;
   /** Releases what the handlers used. */
   readonly close: () => Promise<void>;
 }
 
-/** How long open streams may go on; a watch has no end of its own, and its caller begins anew elsewhere. */
-const STREAM_GRACE_MS = 2_000;
-/** How long running calls may take to finish before their connections are cut. */
-const CALL_GRACE_MS = 10_000;
-
 /**
  * Shuts a server down: health says so first, new calls are refused (callers try another instance by themselves),
- * running calls finish within the bounds above, then what the handlers used is released. Takes no longer than
- * `CALL_GRACE_MS` and what `close` takes.
+ * running calls finish or are ended at the bounds, then what the handlers used is released. Takes no longer than
+ * `bounds.connectionsMs` and what `close` takes.
  */
-export async function shutDown({ server, health, openStreams, log, close }: ShutdownOptions): Promise<void> {
+export async function shutDown(options: ShutdownOptions): Promise<void> {
+  const { server, address, health, running, bounds, log, close } = options;
   log.info("shutting down");
   health.close();
-  const finished = new AbortController();
   const drained = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-  await Promise.race([drained, enforceBounds(server, openStreams, log, finished.signal)]);
-  finished.abort();
+  const timers = [
+    setTimeout(() => [...running].filter(isStream).forEach(interrupt), bounds.streamsMs),
+    setTimeout(() => {
+      log.warn({ calls: running.size }, "ending calls that did not finish in time");
+      [...running].forEach(interrupt);
+    }, bounds.callsMs),
+    // `forceShutdown` does not know the connections of a server without channelz; `drain` does.
+    setTimeout(() => server.drain(address, 0), bounds.connectionsMs),
+  ];
+  await drained;
+  for (const timer of timers) clearTimeout(timer);
   await close();
   log.info("shut down");
 }
 
-/** Ends what does not end by itself; resolves when nothing is left, or is stopped by `finished`. */
-async function enforceBounds(
-  server: Server,
-  openStreams: ReadonlySet<() => void>,
-  log: Logger,
-  finished: AbortSignal,
-): Promise<void> {
-  try {
-    await delay(STREAM_GRACE_MS, undefined, { signal: finished });
-    for (const interrupt of openStreams) interrupt();
-    await delay(CALL_GRACE_MS - STREAM_GRACE_MS, undefined, { signal: finished });
-    log.warn({ afterMs: CALL_GRACE_MS }, "calls cut off that did not finish in time");
-    server.forceShutdown();
-  } catch (error) {
-    if (!finished.aborted) throw error;
-  }
+/** Whether a call is answered by a stream: a watch has no end of its own, and its caller begins anew elsewhere. */
+function isStream({ state }: ServedCall): boolean {
+  return state.route.method.responseStream;
 }

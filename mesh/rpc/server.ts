@@ -12,8 +12,8 @@ import { MAX_MESSAGE_BYTES, MAX_SESSION_MEMORY_MB, MAX_STREAMS_PER_CONNECTION } 
 import { type Method, methodsOf } from "#mesh/rpc/method.ts";
 import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection.ts";
 import { TakenOverCall } from "#mesh/rpc/server-call.ts";
-import { type ServerParts, serveRoute } from "#mesh/rpc/server-pipeline.ts";
-import { shutDown } from "#mesh/rpc/server-shutdown.ts";
+import { type ServerParts, startCall } from "#mesh/rpc/server-pipeline.ts";
+import { type ShutdownBounds, shutDown } from "#mesh/rpc/server-shutdown.ts";
 import { encodeFailure } from "#mesh/rpc/status.ts";
 import { createRequestValidator } from "#mesh/rpc/validation.ts";
 
@@ -24,6 +24,7 @@ export interface StartOptions {
   readonly services: readonly Implementation[];
   readonly parts: ServerParts;
   readonly descriptors: () => Uint8Array;
+  readonly shutdownBounds: ShutdownBounds;
   /** Releases what the handlers used, after the last call has ended. */
   readonly close: () => Promise<void>;
 }
@@ -89,7 +90,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     host,
     port,
     close() {
-      closing ??= shutDown({ server, health, openStreams: parts.openStreams, log: parts.log, close: options.close });
+      const { shutdownBounds: bounds, close: release } = options;
+      const { running, log } = parts;
+      closing ??= shutDown({ server, address: `${host}:${port}`, health, running, bounds, log, close: release });
       return closing;
     },
   };
@@ -101,7 +104,8 @@ function* routesOf({ services, parts, descriptors }: StartOptions): Iterable<rea
     for (const [key, method] of methodsOf(contract)) {
       const handler = handlers[key];
       if (handler === undefined) throw new TypeError(`${method.info.path} has no handler`);
-      yield [method, serveRoute({ parts, method, handler, check: validator(method.policy.request) })];
+      const route = { parts, method, handler, check: validator(method.policy.request) };
+      yield [method, (wire) => startCall(route, wire)];
     }
   }
 }
