@@ -13,10 +13,9 @@ export interface SessionState {
   readonly revoked: boolean;
 }
 
-/** A refresh token as it is remembered. */
+/** A refresh token as it is remembered. One whose answer was lost is forgotten when another takes its place. */
 export interface TokenState {
   readonly generation: number;
-  readonly superseded: boolean;
 }
 
 /** What to do about a refresh token: make the tokens of a generation, refuse it, or end the session as well. */
@@ -29,10 +28,10 @@ export type RefreshPlan =
 /**
  * What a refresh token that was presented leads to. The token of the session's generation leads to the next one. The
  * token of the generation before is good for the very request that used it, whose answer may have been lost; from
- * anybody else it means that two hold it, and the session ends. A token whose own answer was lost is merely refused.
+ * anybody else it means that two hold it, and the session ends.
  */
 export function planRefresh(session: SessionState, token: TokenState, requestId: string, now: Date): RefreshPlan {
-  if (session.revoked || session.expireTime <= now || token.superseded) return { kind: "refuse" };
+  if (session.revoked || session.expireTime <= now) return { kind: "refuse" };
   const { generation } = session;
   const sameRequest = session.refreshRequestId === requestId;
   if (token.generation === generation) {

@@ -152,6 +152,27 @@ describe("roles", () => {
     });
   });
 
+  test("that were revoked cannot be given back with a token from before", async () => {
+    const email = someone();
+    const { userId, session } = opened(await signUp(email));
+    await grant({ $case: "email", value: email }, Role.ADMIN);
+    const admin = () => shop.mesh.call({ user: { id: userId, sessionId: session.id, roles: ["admin"] } });
+    const give = () =>
+      identity().try.grantRole(
+        { requestId: newId("req"), user: { $case: "userId", value: userId }, role: Role.ADMIN },
+        admin(),
+      );
+    expect((await give()).ok).toBe(true);
+    const revoked = await operator()
+      .client(IdentityService)
+      .revokeRole(
+        { requestId: newId("req"), userId, role: Role.ADMIN },
+        operator().background({ name: "revoke", timeoutMs: 5_000 }),
+      );
+    expect(revoked.roles).toEqual([]);
+    expect(await give()).toMatchObject({ ok: false, error: { code: "PERMISSION_DENIED", reason: "NOT_ALLOWED" } });
+  });
+
   test("cannot be given by a customer to themselves", async () => {
     const who = opened(await signUp(someone()));
     const request = {

@@ -15,11 +15,11 @@ import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodePageToken, encodePageToken } from "#mesh/rpc/page-token.ts";
 import { type Deps, userOf } from "./deps.ts";
-import { listPublicKeys } from "./key-store.ts";
 import { refreshSession } from "./refresh-session.ts";
 import { grantRole, revokeRole } from "./roles.ts";
 import { sessionMessage } from "./sessions.ts";
 import { changePassword, createGuest, signIn, signUp } from "./sign-in.ts";
+import { currentKeys } from "./signing-keys.ts";
 import * as store from "./store.ts";
 
 const fail = failures(IdentityService);
@@ -82,9 +82,9 @@ const revokeSession =
   };
 
 const getSigningKeys =
-  ({ db }: Deps) =>
+  ({ db, clock }: Deps) =>
   async (): Promise<GetSigningKeysResponse> => {
-    const keys = await listPublicKeys(db);
+    const keys = await currentKeys(db, clock);
     return {
       keys: keys.map(({ id, x, createTime }) => ({
         keyId: id,

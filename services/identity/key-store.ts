@@ -30,9 +30,11 @@ export async function insertActiveKey(db: Queryable, key: KeyRow): Promise<void>
   ]);
 }
 
-/** The public halves of all keys, the newest first. */
-export async function listPublicKeys(db: Queryable): Promise<readonly PublicKeyRow[]> {
+/** The public halves of the keys whose tokens may still be good: those not retired before `since`. The newest first. */
+export async function listPublicKeys(db: Queryable, since: Date): Promise<readonly PublicKeyRow[]> {
   return db.query<PublicKeyRow>(
-    `select id, x, create_time as "createTime" from signing_keys order by create_time desc, id`,
+    `select id, x, create_time as "createTime" from signing_keys
+     where retire_time is null or retire_time > $1 order by create_time desc, id`,
+    [since],
   );
 }

@@ -1,5 +1,6 @@
 import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract.ts";
 import type { RefreshSessionRequest, RefreshSessionResponse } from "#gen/shop/identity/v1/identity_service.ts";
+import { systemClock } from "#mesh/clock.ts";
 import { failures, meshFailure, type RpcError } from "#mesh/contract/errors.ts";
 import type { Transaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
@@ -20,7 +21,9 @@ export const refreshSession =
   async (request: RefreshSessionRequest, call: Call): Promise<RefreshSessionResponse> => {
     const now = deps.clock.now();
     const { token, sha256 } = newRefreshToken();
-    const outcome = await deps.db.transaction((tx) => advance(tx, request, sha256, now));
+    const outcome = await deps.db.transaction((tx) => advance(tx, request, { sha256, now, signal: call.signal }), {
+      statementTimeoutMs: call.deadline - systemClock.now().getTime(),
+    });
     if (outcome.kind === "failed") {
       if (outcome.because === "reuse") call.log.warn("a refresh token came back after its use; its session was ended");
       throw outcome.error;
@@ -33,13 +36,14 @@ export const refreshSession =
 async function advance(
   tx: Transaction,
   { refreshToken, requestId }: RefreshSessionRequest,
-  sha256: Buffer,
-  now: Date,
+  { sha256, now, signal }: { readonly sha256: Buffer; readonly now: Date; readonly signal: AbortSignal },
 ): Promise<Outcome> {
   const presented = digest(refreshToken);
   const found = await store.findToken(tx, presented);
   if (found === undefined) return invalid();
   const session = await store.lockSession(tx, found.sessionId);
+  // Whoever has gone cannot be given a token: to advance now would make their next try look like a thief's.
+  signal.throwIfAborted();
   // Read again under the lock: a call at the same time may have replaced it.
   const token = await store.findToken(tx, presented);
   if (session === undefined || token === undefined) return invalid();

@@ -6,7 +6,7 @@ import type {
   RevokeRoleResponse,
 } from "#gen/shop/identity/v1/identity_service.ts";
 import { Role } from "#gen/shop/identity/v1/session.ts";
-import { failures } from "#mesh/contract/errors.ts";
+import { failures, meshFailure } from "#mesh/contract/errors.ts";
 import { once, type Queryable, type Transaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Deps } from "./deps.ts";
@@ -27,6 +27,7 @@ export const grantRole =
   ({ db, clock }: Deps) =>
   async (request: GrantRoleRequest, call: Call): Promise<GrantRoleResponse> =>
     once(db, call, request, clock, async (tx): Promise<GrantRoleResponse> => {
+      await requireAdmin(tx, call, clock.now());
       const userId = await findUser(tx, request.user);
       const user = userId === undefined ? undefined : await store.lockUser(tx, userId);
       if (user === undefined) throw notFound();
@@ -39,11 +40,23 @@ export const revokeRole =
   ({ db, clock }: Deps) =>
   async (request: RevokeRoleRequest, call: Call): Promise<RevokeRoleResponse> =>
     once(db, call, request, clock, async (tx): Promise<RevokeRoleResponse> => {
+      await requireAdmin(tx, call, clock.now());
       const user = await store.lockUser(tx, request.userId);
       if (user === undefined) throw notFound();
       await store.deleteRole(tx, user.id, nameOf(request.role));
       return { userId: user.id, roles: await rolesOf(tx, user.id) };
     });
+
+/**
+ * Of an end user the policy has read the role in the token, which may be older than its loss. Here it must be held now,
+ * or whoever lost it could give it back to themselves.
+ */
+async function requireAdmin(tx: Transaction, { user }: Call, now: Date): Promise<void> {
+  if (user === undefined) return;
+  const { id: userId, sessionId } = user;
+  if (await store.keepRole(tx, { userId, sessionId, role: "admin", now })) return;
+  throw meshFailure("NOT_ALLOWED", "Your role was revoked, or your session has ended.");
+}
 
 async function findUser(tx: Transaction, user: GrantRoleRequest["user"]): Promise<string | undefined> {
   switch (user?.$case) {

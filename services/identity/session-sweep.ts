@@ -9,7 +9,7 @@ const SWEEP_BATCH = 1_000;
 /** An expired session is remembered for a week, so that a stolen token that comes late is still known as such. */
 const KEEP_MS = 7 * 24 * 60 * 60 * 1_000;
 
-/** Forgets sessions that expired long ago, with their tokens, until it is closed. */
+/** Forgets sessions that expired long ago, with their tokens and their guests, until it is closed. */
 export function startSessionSweep(deps: {
   readonly db: Database;
   readonly clock: Clock;
@@ -19,5 +19,7 @@ export function startSessionSweep(deps: {
   return repeat({ name: "forgetting expired sessions", everyMs: SWEEP_INTERVAL_MS, log }, async (signal) => {
     const before = new Date(clock.now().getTime() - KEEP_MS);
     while (!signal.aborted && (await store.deleteExpiredSessions(db, before, SWEEP_BATCH)) === SWEEP_BATCH);
+    // A guest is nobody without a session: there is no other way in.
+    while (!signal.aborted && (await store.deleteLapsedGuests(db, before, SWEEP_BATCH)) === SWEEP_BATCH);
   });
 }

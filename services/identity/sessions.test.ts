@@ -106,3 +106,22 @@ describe("sessions", () => {
     expect(await signIn(email, "another long one")).toMatchObject({ ok: true });
   });
 });
+
+test("whoever signs in with the old password while it is being changed is left without a session", async () => {
+  const email = someone();
+  const here = opened(await signUp(email));
+  const attempts = Array.from({ length: 12 }, () => signIn(email));
+  const requestId = randomUUID();
+  const changed = identity().try.changePassword(
+    { requestId, currentPassword: PASSWORD, newPassword: "another long one" },
+    as(here),
+  );
+  const more = Array.from({ length: 12 }, () => signIn(email));
+  expect((await changed).ok).toBe(true);
+  const results = await Promise.all([...attempts, ...more]);
+  for (const result of results) {
+    if (result.ok) expect(await refresh(result.value.tokens?.refreshToken ?? "")).toMatchObject({ ok: false });
+    else expect(result.error.reason).toBe("CREDENTIALS_INVALID");
+  }
+  expect(await refresh(here.tokens.refreshToken)).toMatchObject({ ok: true });
+});

@@ -40,7 +40,7 @@ export const signUp =
   (deps: Deps) =>
   async (request: SignUpRequest, call: Call): Promise<SignUpResponse> => {
     const email = normalizeEmail(request.email);
-    const passwordHash = await deps.passwords.hash(request.password);
+    const passwordHash = await deps.passwords.hash(request.password, call.signal);
     let first = false;
     const opened = await once(deps.db, call, remembered(request), deps.clock, async (tx): Promise<SignUpResponse> => {
       first = true;
@@ -49,7 +49,7 @@ export const signUp =
       return open(deps, tx, userId);
     });
     // The tokens of a repeated call are for whoever knows the password, and nobody else.
-    if (!first && !(await isPasswordOf(deps, opened.userId, email, request.password))) {
+    if (!first && !(await isPasswordOf(deps, { userId: opened.userId, email }, request.password, call.signal))) {
       throw meshFailure("REQUEST_ID_REUSED", "This request_id came before with another password; nothing was done.");
     }
     return withTokens(deps, opened);
@@ -68,16 +68,14 @@ export const signIn =
   (deps: Deps) =>
   async (request: SignInRequest, call: Call): Promise<SignInResponse> => {
     const user = await store.findUserByEmail(deps.db, normalizeEmail(request.email));
-    if (!(await deps.passwords.verify(user?.passwordHash, request.password)) || user === undefined) {
-      throw fail("CREDENTIALS_INVALID", "The e-mail address and the password do not go together.");
-    }
-    const opened = await once(
-      deps.db,
-      call,
-      remembered(request),
-      deps.clock,
-      (tx): Promise<SignInResponse> => open(deps, tx, user.id),
-    );
+    const verified = await deps.passwords.verify(user?.passwordHash, request.password, call.signal);
+    if (!verified || user?.passwordHash === undefined) throw credentialsInvalid();
+    const { id, passwordHash } = user;
+    const opened = await once(deps.db, call, remembered(request), deps.clock, async (tx): Promise<SignInResponse> => {
+      // A change of the password since it was verified has ended all sessions; this one must not come after it.
+      if (!(await store.keepPassword(tx, id, passwordHash))) throw credentialsInvalid();
+      return open(deps, tx, id);
+    });
     return withTokens(deps, opened);
   };
 
@@ -87,14 +85,15 @@ export const changePassword =
     const { db, clock, passwords } = deps;
     const { id: userId, sessionId } = userOf(call);
     const kept = { ...request, currentPassword: NOT_KEPT, newPassword: NOT_KEPT };
-    const newHash = await passwords.hash(request.newPassword);
+    // Hashing takes its time, and takes it outside the transaction, where it holds no connection and no lock.
+    const before = (await store.getUser(db, userId))?.passwordHash;
+    const verified = await passwords.verify(before, request.currentPassword, call.signal);
+    const after = await passwords.hash(request.newPassword, call.signal);
     return once(db, call, kept, clock, async (tx): Promise<ChangePasswordResponse> => {
-      // With the row locked, of two changes at once the later one finds that the password is another.
-      const user = await store.lockUser(tx, userId);
-      if (!(await passwords.verify(user?.passwordHash, request.currentPassword))) {
-        throw fail("CREDENTIALS_INVALID", "The current password is wrong.");
-      }
-      await store.updatePassword(tx, userId, newHash);
+      // Of two changes at once the later one finds that the password is another. That it is wrong is said only now:
+      // a copy of a change that went through comes with what was the password then.
+      const changed = verified && before !== undefined && (await store.updatePassword(tx, { userId, before, after }));
+      if (!changed) throw fail("CREDENTIALS_INVALID", "The current password is wrong.");
       const revokedSessions = await store.revokeOtherSessions(tx, { keepId: sessionId, userId, now: clock.now() });
       return { revokedSessions };
     });
@@ -117,10 +116,14 @@ async function withTokens(deps: Deps, { userId, session }: Opened): Promise<Sign
 
 async function isPasswordOf(
   { db, passwords }: Deps,
-  userId: string,
-  email: string,
+  { userId, email }: { readonly userId: string; readonly email: string },
   password: string,
+  signal: AbortSignal,
 ): Promise<boolean> {
   const user = await store.findUserByEmail(db, email);
-  return (await passwords.verify(user?.passwordHash, password)) && user?.id === userId;
+  return (await passwords.verify(user?.passwordHash, password, signal)) && user?.id === userId;
+}
+
+function credentialsInvalid(): Error {
+  return fail("CREDENTIALS_INVALID", "The e-mail address and the password do not go together.");
 }

@@ -60,7 +60,12 @@ async function importKey({ x, d }: store.KeyRow): Promise<CryptoKey> {
 }
 
 /** The public keys as JSON Web Keys, the newest first. */
-export async function publicKeys(db: Database): Promise<readonly JWK[]> {
-  const rows = await store.listPublicKeys(db);
+export async function publicKeys(db: Database, clock: Clock): Promise<readonly JWK[]> {
+  const rows = await currentKeys(db, clock);
   return rows.map(({ id, x }) => ({ kty: "OKP", crv: "Ed25519", alg: TOKEN_ALGORITHM, kid: id, x }));
+}
+
+/** The keys whose tokens may still be good: one that is retired counts for as long as a token lasts. */
+export async function currentKeys(db: Database, clock: Clock): Promise<readonly store.PublicKeyRow[]> {
+  return store.listPublicKeys(db, new Date(clock.now().getTime() - ACCESS_TOKEN_MS));
 }

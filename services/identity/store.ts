@@ -64,9 +64,47 @@ function userOf([row]: readonly StoredUser[]): UserRow | undefined {
   return row === undefined ? undefined : { ...row, passwordHash: row.passwordHash ?? undefined };
 }
 
-/** Replaces a customer's password. */
-export async function updatePassword(tx: Queryable, userId: string, passwordHash: string): Promise<void> {
-  await tx.query(`update users set password_hash = $2 where id = $1`, [userId, passwordHash]);
+/** Replaces a customer's password, if it still is the one of `before`. Returns whether it was. */
+export async function updatePassword(
+  tx: Queryable,
+  change: { readonly userId: string; readonly before: string; readonly after: string },
+): Promise<boolean> {
+  const rows = await tx.query(`update users set password_hash = $3 where id = $1 and password_hash = $2 returning id`, [
+    change.userId,
+    change.before,
+    change.after,
+  ]);
+  return rows.length > 0;
+}
+
+/** Whether a customer's password still is that of `passwordHash`; if so, it stays so until the transaction ends. */
+export async function keepPassword(tx: Queryable, userId: string, passwordHash: string): Promise<boolean> {
+  const rows = await tx.query(`select id from users where id = $1 and password_hash = $2 for share`, [
+    userId,
+    passwordHash,
+  ]);
+  return rows.length > 0;
+}
+
+/** Whether a user has this session, open, and this role now; if so, they stay until the transaction ends. */
+export async function keepRole(
+  tx: Queryable,
+  held: { readonly userId: string; readonly sessionId: string; readonly role: string; readonly now: Date },
+): Promise<boolean> {
+  const rows = await tx.query(
+    `select s.id from sessions s join user_roles r on r.user_id = s.user_id
+     where s.id = $1 and s.user_id = $2 and s.revoke_time is null and s.expire_time > $4 and r.role = $3
+     for share of s, r`,
+    [held.sessionId, held.userId, held.role, held.now],
+  );
+  return rows.length > 0;
+}
+
+/** A customer by id. */
+export async function getUser(db: Queryable, id: string): Promise<UserRow | undefined> {
+  return userOf(
+    await db.query<StoredUser>(`select id, kind, password_hash as "passwordHash" from users where id = $1`, [id]),
+  );
 }
 
 /** Gives a user a role that it may have already. */
@@ -129,20 +167,20 @@ export interface TokenRow extends TokenState {
 /** The refresh token of a digest. */
 export async function findToken(db: Queryable, sha256: Buffer): Promise<TokenRow | undefined> {
   const [row] = await db.query<TokenRow>(
-    `select session_id as "sessionId", generation, superseded from refresh_tokens where sha256 = $1`,
+    `select session_id as "sessionId", generation from refresh_tokens where sha256 = $1`,
     [sha256],
   );
   return row;
 }
 
-/** Makes a refresh token the one of a session's generation; those made for it before no longer are. */
+/** Makes a refresh token the one of a session's generation; one made for it before, whose answer was lost, is forgotten. */
 export async function insertToken(
   tx: Queryable,
   token: { readonly sha256: Buffer; readonly sessionId: string; readonly generation: number },
 ): Promise<void> {
   await tx.query(
-    `with superseded as (
-       update refresh_tokens set superseded = true where session_id = $2 and generation = $3
+    `with lost as (
+       delete from refresh_tokens where session_id = $2 and generation = $3
      )
      insert into refresh_tokens (sha256, session_id, generation) values ($1, $2, $3)`,
     [token.sha256, token.sessionId, token.generation],
@@ -216,6 +254,19 @@ export async function listSessions(
      order by id desc limit $3`,
     [page.userId, page.beforeId, page.limit, page.now],
   );
+}
+
+/** Forgets guests without a session who came before `before`: at most `limit`. Returns how many. */
+export async function deleteLapsedGuests(db: Queryable, before: Date, limit: number): Promise<number> {
+  const rows = await db.query(
+    `delete from users where id in (
+       select id from users u
+       where kind = 'guest' and create_time < $1 and not exists (select 1 from sessions s where s.user_id = u.id)
+       limit $2)
+     returning id`,
+    [before, limit],
+  );
+  return rows.length;
 }
 
 /** Forgets sessions, with their tokens, that expired before `before`: at most `limit`. Returns how many. */

@@ -9,6 +9,8 @@ create table users (
   check ((kind = 'customer') = (email is not null and password_hash is not null))
 );
 
+create index users_guests on users (create_time) where kind = 'guest';
+
 create table user_roles (
   user_id text not null references users (id),
   role text not null check (role in ('admin', 'support', 'warehouse', 'courier')),
@@ -30,15 +32,14 @@ create table sessions (
 );
 
 create index sessions_by_user on sessions (user_id, id desc) where revoke_time is null;
+create index sessions_by_user_of_any_state on sessions (user_id);
 create index sessions_by_expire_time on sessions (expire_time);
 
 -- Every refresh token of a session, by its digest: a token that comes back after its use gives a thief away.
 create table refresh_tokens (
   sha256 bytea primary key,
   session_id text not null references sessions (id) on delete cascade,
-  generation int not null,
-  -- Whether another token was made for the same generation, because the answer with this one was lost.
-  superseded boolean not null default false
+  generation int not null
 );
 
 create index refresh_tokens_by_session on refresh_tokens (session_id, generation);
