@@ -1,4 +1,5 @@
 import { performance } from "node:perf_hooks";
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract.ts";
 import { type Clock, systemClock } from "#mesh/clock.ts";
@@ -90,6 +91,8 @@ export function createMesh(name: string, config: MeshConfig): Mesh {
 export function createMeshNode(name: string, config: MeshConfig, given: Partial<MeshParts> = {}): MeshNode {
   const parts = withDefaults(name, config, given);
   const { log, clock } = parts;
+  // Its own lines are not ours in form, and some show the values of headers.
+  if (!log.isLevelEnabled("debug")) setLogVerbosity(logVerbosity.NONE);
   const workloads = sharedSecretIdentity(name, config.secret);
   const configs = createCallConfigs();
   const channels = createChannels({ endpoints: parts.endpoints, configs }, parts.startupGraceMs);

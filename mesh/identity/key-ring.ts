@@ -19,7 +19,7 @@ export const TOKEN_ALGORITHM = "EdDSA";
 export const KEY_FETCH_TIMEOUT_MS = 2_000;
 /** An unknown key id asks the source again at most this often, or forged tokens would become a load on identity. */
 const MIN_FETCH_INTERVAL_MS = 5_000;
-/** A key that was withdrawn is trusted no longer than this. */
+/** A key that was withdrawn is trusted no longer than this, as long as the source can be asked. */
 const MAX_AGE_MS = 600_000;
 
 /** Remembers the keys of `source`; `nowMs` is any clock that runs on evenly. */
@@ -47,7 +47,12 @@ export function createKeyRing(source: SigningKeySource, log: Logger, nowMs: () =
       const ageMs = nowMs() - fetchedAt;
       if (known !== undefined && ageMs < MAX_AGE_MS) return known;
       if (known === undefined && ageMs < MIN_FETCH_INTERVAL_MS) return undefined;
-      await refresh();
+      if (known === undefined) {
+        await refresh();
+      } else {
+        // An old key is better than none: while identity is away, sessions go on.
+        await refresh().catch((error: unknown) => log.warn({ err: error }, "signing keys could not be refreshed"));
+      }
       return keys.get(kid);
     },
   };
