@@ -18,6 +18,8 @@ interface MemoryShop {
   readonly products: Map<string, unknown>;
   readonly stock: Map<string, bigint>;
   readonly adjustments: Map<string, string>;
+  /** How many of the next products are refused. */
+  refusals: number;
   /** How many more adjustments go well. */
   adjustmentsLeft: number;
 }
@@ -28,7 +30,13 @@ let mesh: TestMesh;
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "shopmesh-sample-"));
-  shop = { products: new Map(), stock: new Map(), adjustments: new Map(), adjustmentsLeft: Number.POSITIVE_INFINITY };
+  shop = {
+    products: new Map(),
+    stock: new Map(),
+    adjustments: new Map(),
+    refusals: 0,
+    adjustmentsLeft: Number.POSITIVE_INFINITY,
+  };
   mesh = await startTestMesh({ catalog: () => [catalogOf(shop)], inventory: () => [inventoryOf(shop)] });
 });
 
@@ -75,15 +83,29 @@ test("completes a load that was cut short, and stocks no SKU twice", async () =>
   expect(await load()).toBe("");
 });
 
+test("tells what could not be loaded, and tries again at the next start", async () => {
+  shop.refusals = 7;
+  const output = await load();
+  expect(output.match(/row \d+ \(no key\): not today \(SKU_TAKEN\): variants: taken/g)).toHaveLength(5);
+  expect(output).toContain("7 rows of the sample catalogue could not be loaded; the next start tries again");
+  shop.refusals = 0;
+  expect(await load()).toContain(`loaded ${sample.products.length} sample products`);
+});
+
 test("stocks a SKU once even when two loads run at the same time", async () => {
   await Promise.allSettled([load(), load()]);
   expect(shop.stock).toEqual(wantedStock);
 });
 
-function catalogOf({ products }: MemoryShop): Implementation {
-  const save = ({ part }: ImportProductsRequest): void => {
+function catalogOf(state: MemoryShop): Implementation {
+  const { products } = state;
+  // Whether the row went in.
+  const save = ({ part }: ImportProductsRequest): boolean => {
     if (part?.$case === "category") products.set(part.value.slug, part.value);
-    if (part?.$case === "product") products.set(part.value.externalKey, part.value);
+    if (part?.$case !== "product") return true;
+    if (state.refusals-- > 0) return false;
+    products.set(part.value.externalKey, part.value);
+    return true;
   };
   return implement(CatalogService, {
     ...unusedCatalogMethods,
@@ -93,9 +115,16 @@ function catalogOf({ products }: MemoryShop): Implementation {
     }),
     async importProducts(requests) {
       const before = products.size;
-      for await (const request of requests) save(request);
+      const failed: number[] = [];
+      let row = 0;
+      for await (const request of requests) {
+        if (!save(request)) failed.push(row);
+        row++;
+      }
+      const violations = [{ field: "variants", description: "taken" }];
+      const errors = failed.map((at) => ({ row: at, key: "", reason: "SKU_TAKEN", message: "not today", violations }));
       const createdCount = products.size - before;
-      return { createdCount, updatedCount: 0, unchangedCount: 0, failedCount: 0, errors: [] };
+      return { createdCount, updatedCount: 0, unchangedCount: 0, failedCount: failed.length, errors };
     },
   });
 }

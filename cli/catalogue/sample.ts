@@ -8,11 +8,12 @@ import { importCatalogue } from "./import.ts";
 
 const sampleUrl = new URL("../../sample/catalogue.json", import.meta.url);
 const listTimeoutMs = 10_000;
+const mostErrorsShown = 5;
 
 /**
  * Loads the sample catalogue into a shop that has no product at all. A marker file stands from the first step to the
- * last: where a start finds it, the load before was cut short, and is done again, which completes it. Throws
- * OperatorError.
+ * last: where a start finds it, the load before was cut short or left rows out, and is done again, which completes it.
+ * Throws OperatorError.
  */
 export async function loadSampleIfEmpty(options: {
   /** As the operator. */
@@ -26,11 +27,14 @@ export async function loadSampleIfEmpty(options: {
   writeFileSync(markerFile, "");
   const catalogue = await readCatalogue(sampleUrl);
   const result = await importCatalogue(mesh, catalogue, signal);
-  for (const error of result.errors) terminal.warn(`sample catalogue: ${error}`);
-  terminal.say(
-    `the shop was empty: loaded ${catalogue.products.length} sample products, with stock of ${result.stocked} SKUs`,
-  );
-  rmSync(markerFile);
+  if (result.failed === 0) {
+    rmSync(markerFile);
+    const { products } = catalogue;
+    terminal.say(`the shop was empty: loaded ${products.length} sample products, with stock of ${result.stocked} SKUs`);
+  } else {
+    for (const error of result.errors.slice(0, mostErrorsShown)) terminal.warn(error);
+    terminal.warn(`${result.failed} rows of the sample catalogue could not be loaded; the next start tries again`);
+  }
 }
 
 async function isEmpty(mesh: MeshNode, signal: AbortSignal | undefined): Promise<boolean> {
