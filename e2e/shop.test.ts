@@ -1,28 +1,21 @@
 import { randomUUID } from "node:crypto";
 import type { EventEmitter } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Order_State } from "#gen/shop/orders/v1/order.ts";
 import type { WatchOrderResponse } from "#gen/shop/orders/v1/order_service.ts";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
+import { runCommand } from "../cli/command.ts";
 import { dataFolder } from "../cli/data/folder.ts";
 import { readRunState } from "../cli/data/run-file.ts";
 import type { Shop } from "../cli/shop.ts";
-import { isRunning } from "../cli/testing/programs.ts";
-import { BufCurlError, bufCurl, type Json } from "./support/buf-curl.ts";
+import { captureOutput, isRunning } from "../cli/testing/programs.ts";
+import { at, BufCurlError, bufCurl, type Json } from "./support/buf-curl.ts";
+import { address, sku, smallCatalogue } from "./support/fixtures.ts";
 import { ask, type ShopClients, shopClients, signedBy } from "./support/generated-client.ts";
-import { buildPrograms, newPlace, type ShopPlace, startShopAt } from "./support/setup.ts";
-
-const sku = "BLM-42-24V-26W";
-const address = {
-  recipient: "Ada Example",
-  lines: ["Sample Street 1"],
-  city: "Berlin",
-  postalCode: "10115",
-  region: "",
-  countryCode: "DE",
-  phone: "",
-};
+import { buildPrograms, newPlace, programsDir, type ShopPlace, startShopAt } from "./support/setup.ts";
 
 let place: ShopPlace;
 let shop: Shop;
@@ -173,6 +166,40 @@ describe("with a generated client", () => {
   });
 });
 
+describe("with the operator's command", () => {
+  test("gives a customer a role, which counts from the next token on", async () => {
+    const adjust = { requestId: randomUUID(), sku, delta: 1n, note: "found one" };
+    await expect(ask(clients.inventory, "adjustStock", adjust, ada.token)).rejects.toMatchObject({
+      code: status.PERMISSION_DENIED,
+    });
+    expect(await shopmesh("admin", "grant", ada.email, "warehouse")).toMatchObject({ code: 0 });
+    const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password };
+    const { tokens } = await ask(clients.identity, "signIn", signIn);
+    ada.token = tokens?.accessToken ?? "";
+    const before = await stockOf(sku);
+    await ask(clients.inventory, "adjustStock", adjust, ada.token);
+    expect((await stockOf(sku)).onHand).toBe(before.onHand + 1n);
+    expect(await shopmesh("admin", "grant", "nobody@example.com", "admin")).toMatchObject({
+      code: 1,
+      text: "shopmesh: there is no customer nobody@example.com\n",
+    });
+  });
+
+  test("brings in another catalogue, twice without harm", async () => {
+    const file = join(place.dataDir, "..", "catalogue.json");
+    await writeFile(file, JSON.stringify(smallCatalogue));
+    expect(await shopmesh("import", file)).toEqual({
+      code: 0,
+      text: "2 rows added, 0 replaced, 0 already there, 0 left out\n1 SKUs given their first stock\n",
+    });
+    expect(await shopmesh("import", file)).toEqual({
+      code: 0,
+      text: "0 rows added, 0 replaced, 2 already there, 0 left out\n0 SKUs given their first stock\n",
+    });
+    expect((await stockOf(smallCatalogue.products[0].variants[0].sku)).onHand).toBe(5n);
+  });
+});
+
 describe("after a restart on the same folder", () => {
   test("has left nobody behind, finds the orders again, and sells what was left", async () => {
     const before = await stockOf(sku);
@@ -202,6 +229,13 @@ describe("after a restart on the same folder", () => {
     await expectCleanStop();
   }, 120_000);
 });
+
+async function shopmesh(...args: readonly string[]): Promise<{ readonly code: number; readonly text: string }> {
+  const output = captureOutput();
+  const env = { SHOPMESH_DATA: place.dataDir };
+  const code = await runCommand(args, { env, output, errors: output, programsDir, version: "test" });
+  return { code, text: output.text() };
+}
 
 async function expectCleanStop(): Promise<void> {
   const state = await readRunState(dataFolder(place.dataDir));
@@ -247,14 +281,4 @@ async function orderIn(orderId: string, state: Order_State) {
     if (order?.state === state) return order;
   }
   throw new Error("the stream ended before");
-}
-
-/** What stands at a path in a JSON object. The caller says what it is; a test that is wrong about that fails. */
-function at<Value>(json: Json, ...path: readonly string[]): Value {
-  const value = path.reduce<unknown>(
-    (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
-    json,
-  );
-  if (value === undefined) throw new Error(`there is no ${path.join(".")} in ${JSON.stringify(json)}`);
-  return value as Value;
 }

@@ -98,3 +98,13 @@ function parseObject(text: string): Json {
   // An object that came from JSON has string keys and nothing else.
   return value as Json;
 }
+
+/** What stands at a path in a JSON object. The caller says what it is; a test that is wrong about that fails. */
+export function at<Value>(json: Json, ...path: readonly string[]): Value {
+  const value = path.reduce<unknown>(
+    (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
+    json,
+  );
+  if (value === undefined) throw new Error(`there is no ${path.join(".")} in ${JSON.stringify(json)}`);
+  return value as Value;
+}

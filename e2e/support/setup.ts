@@ -12,7 +12,8 @@ import { type CapturedOutput, captureOutput } from "../../cli/testing/programs.t
 const run = promisify(execFile);
 
 export const projectDir = fileURLToPath(new URL("../../", import.meta.url));
-const programsDir = new URL("../../dist/", import.meta.url);
+/** Where the built programs are. */
+export const programsDir = new URL("../../dist/", import.meta.url);
 
 /** Where a shop of a test lives. */
 export interface ShopPlace {
