@@ -5,4 +5,4 @@ export { ONCE_RETENTION_MS } from "./limits.ts";
 export { migrate } from "./migrate.ts";
 export { type OnceCall, once, principalOf, sweepOnce } from "./once.ts";
 export { startOnceSweep } from "./once-sweep.ts";
-export type { Transaction } from "./transaction.ts";
+export type { Transaction, TransactionOptions } from "./transaction.ts";

@@ -133,7 +133,7 @@ export function merge(
 
 /**
  * Prices lines by the catalogue's offers. A line without an offer, or whose product is archived, has no price and does
- * not count. Amounts stay far below int64: 100 lines of 10,000 units at no more than 10^12 minor units each.
+ * not count. Amounts stay far below int64: 100 lines of 10,000 units at no more than 10^9 minor units each.
  */
 export function priceCart(
   lines: readonly Line[],

@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import type { Clock } from "#mesh/clock.ts";
 import type { Database } from "#mesh/postgres/index.ts";
 import type { StockWatch } from "./stock-watch.ts";
@@ -8,4 +9,5 @@ export interface Deps {
   readonly clock: Clock;
   readonly newId: (prefix: string) => string;
   readonly watch: StockWatch;
+  readonly log: Logger;
 }

@@ -14,20 +14,26 @@ export interface ExpiryDeps {
   readonly clock: Clock;
   readonly newId: (prefix: string) => string;
   readonly watch: { changed(skus: readonly string[]): void };
+  readonly log: Pick<Logger, "warn" | "error">;
 }
 
 /**
  * Gives back what reservations hold whose time is up, at most `EXPIRY_BATCH` of them; those that hold one of `skus`
- * alone, where given. Each in a transaction of its own, so that locks are few and short. Returns how many there were.
+ * alone, where given. Each in a transaction of its own, so that locks are few and short. Returns how many were.
  */
 export async function expireDue(deps: ExpiryDeps, skus?: readonly string[]): Promise<number> {
-  const ids = await store.listExpired(deps.db, {
-    now: deps.clock.now(),
-    limit: EXPIRY_BATCH,
-    skus,
-  });
-  for (const id of ids) await expireOne(deps, id);
-  return ids.length;
+  const ids = await store.listExpired(deps.db, { now: deps.clock.now(), limit: EXPIRY_BATCH, skus });
+  let expired = 0;
+  for (const id of ids) {
+    try {
+      await expireOne(deps, id);
+      expired += 1;
+    } catch (error) {
+      // One that cannot be given back must not keep the others.
+      deps.log.error({ err: error, reservation: id }, "an expired reservation could not be given back");
+    }
+  }
+  return expired;
 }
 
 async function expireOne({ db, clock, newId, watch }: ExpiryDeps, id: string): Promise<void> {
@@ -48,7 +54,7 @@ async function expireOne({ db, clock, newId, watch }: ExpiryDeps, id: string): P
 }
 
 /** Gives expired reservations back, round after round, until it is closed. */
-export function startExpiry(deps: ExpiryDeps & { readonly log: Logger }): Background {
+export function startExpiry(deps: ExpiryDeps): Background {
   return repeat(
     {
       name: "giving back expired reservations",

@@ -21,7 +21,7 @@ let watch: ReturnType<typeof startStockWatch>;
 beforeAll(async () => {
   database = await testDatabase(new URL("./migrations/", import.meta.url));
   watch = startStockWatch({ db: database.db, log, tooMany: () => new Error("too many") });
-  const deps = { db: database.db, clock, newId, watch };
+  const deps = { db: database.db, clock, newId, watch, log };
   shop = await startTestMesh({ inventory: () => [implement(InventoryService, inventoryHandlers(deps))] });
 });
 
@@ -138,7 +138,7 @@ describe("reservations", () => {
     const sku = await stocked(10n);
     for (let at = 0; at < 5; at += 1) await held([{ sku, quantity: 2n }], 1n);
     clock.advance(1_000);
-    const deps = { db: database.db, clock, newId, watch };
+    const deps = { db: database.db, clock, newId, watch, log };
     await Promise.all([expireDue(deps), expireDue(deps), expireDue(deps, [sku])]);
     expect(await stockOf(sku)).toEqual({ onHand: 10n, reserved: 0n, available: 10n });
   });

@@ -30,7 +30,7 @@ const sweep = startOnceSweep({ db, clock, log });
 const expiry = startExpiry({ db, clock, newId, watch, log });
 
 await mesh.serve({
-  services: [implement(InventoryService, inventoryHandlers({ db, clock, newId, watch }))],
+  services: [implement(InventoryService, inventoryHandlers({ db, clock, newId, watch, log }))],
   close: async () => {
     await Promise.all([expiry.close(), watch.close(), sweep.close()]);
     await db.close();

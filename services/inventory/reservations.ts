@@ -33,16 +33,22 @@ export const createReservation =
     const skus = request.lines.map((line) => line.sku);
     const hold = (): Promise<CreateReservationResponse> =>
       once(deps.db, call, request, deps.clock, (tx) => holdLines(deps, tx, request));
-    let response: CreateReservationResponse;
-    try {
-      response = await hold();
-    } catch (error) {
-      if (!isReason(error, "OUT_OF_STOCK") || (await expireDue(deps, skus)) === 0) throw error;
-      response = await hold();
-    }
+    const response = await holdOrFree(deps, call, skus, hold);
     deps.watch.changed(skus);
     return response;
   };
+
+/** Holds; and as long as that fails, and others hold these SKUs beyond their time, gives those back and tries again. */
+async function holdOrFree<T>(deps: Deps, call: Call, skus: readonly string[], hold: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await hold();
+    } catch (error) {
+      if (!isReason(error, "OUT_OF_STOCK") || (await expireDue(deps, skus)) === 0) throw error;
+      call.signal.throwIfAborted();
+    }
+  }
+}
 
 async function holdLines(
   { clock, newId }: Deps,

@@ -6,6 +6,10 @@ import * as store from "./store.ts";
 const WATCH_INTERVAL_MS = 500;
 /** How many streams one process serves at once. */
 const MAX_WATCHERS = 5_000;
+/** How many different SKUs they may watch together: all are read at every interval. */
+const MAX_SKUS = 5_000;
+/** How many of them one statement reads. */
+const READ_BATCH = 1_000;
 
 /** Tells watchers of changed stock. One reader of the database serves all of them, and none when there are none. */
 export interface StockWatch {
@@ -39,7 +43,8 @@ export function startStockWatch(deps: StockWatchDeps): StockWatch {
   const reader = startReader(deps, bySku);
 
   const follow = async function* (skus: readonly string[], signal: AbortSignal): AsyncGenerator<store.StockRow> {
-    if (watchers.size >= MAX_WATCHERS) throw deps.tooMany();
+    const added = skus.filter((sku) => !bySku.has(sku)).length;
+    if (watchers.size >= MAX_WATCHERS || bySku.size + added > MAX_SKUS) throw deps.tooMany();
     const watcher: Watcher = {
       pending: new Map(),
       sent: new Map(),
@@ -97,8 +102,10 @@ function startReader(
     do {
       again = false;
       try {
-        for (const row of await store.getStock(db, [...bySku.keys()])) {
-          for (const watcher of bySku.get(row.sku) ?? []) offer(watcher, row);
+        const skus = [...bySku.keys()];
+        for (let from = 0; from < skus.length; from += READ_BATCH) {
+          const rows = await store.getStock(db, skus.slice(from, from + READ_BATCH));
+          for (const row of rows) for (const watcher of bySku.get(row.sku) ?? []) offer(watcher, row);
         }
       } catch (error) {
         log.warn({ err: error }, "the stock could not be read for its watchers; trying again");

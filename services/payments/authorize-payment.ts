@@ -1,7 +1,7 @@
 import type { AuthorizePaymentRequest, AuthorizePaymentResponse } from "#gen/shop/payments/v1/payment_service.ts";
 import { isUniqueViolation, principalOf, type Transaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { currencyMismatch, digestOf, earlierCopy, OPERATION_PREFIX } from "./change-payment.ts";
+import { currencyMismatch, digestOf, earlierCopy, newOperation, noteOperation, timeLimit } from "./change-payment.ts";
 import { type Deps, fail } from "./deps.ts";
 import { paymentMessage } from "./messages.ts";
 import { finish, type Performed } from "./operations.ts";
@@ -14,6 +14,9 @@ export const authorizePayment =
     const { amount, orderId, paymentToken } = request;
     if (amount?.currencyCode !== deps.currencyCode) throw currencyMismatch(deps.currencyCode);
     const begun = await beginOnce(deps, request, call);
+    // Who has gone may have given the order up: nothing must be set aside for it any more. What is written down by now is
+    // settled by its key.
+    call.signal.throwIfAborted();
     const { operation, payment } = await finish(deps, begun, () =>
       deps.gateway.authorize({
         key: begun.operation.id,
@@ -33,7 +36,10 @@ async function beginOnce(deps: Deps, request: AuthorizePaymentRequest, call: Cal
   // The payment token is not kept, not even as a part of a digest.
   const requestSha256 = digestOf(call, { ...request, paymentToken: "" });
   const attempt = (): Promise<Performed> =>
-    deps.db.transaction((tx) => begin(deps, tx, { request, key, requestSha256 }));
+    deps.db.transaction((tx) => {
+      call.signal.throwIfAborted();
+      return begin(deps, tx, { request, key, requestSha256 });
+    }, timeLimit(call));
   try {
     return await attempt();
   } catch (error) {
@@ -70,9 +76,10 @@ async function begin(
   }
   const now = clock.now();
   const amount = request.amount?.minorUnits ?? 0n;
-  const operationId = newId(OPERATION_PREFIX.AUTHORIZE);
+  const paymentId = newId("pay");
+  const operation = newOperation({ clock, newId }, { paymentId, kind: "AUTHORIZE", requestSha256, amount, note: "" });
   const payment: store.PaymentRow = {
-    id: newId("pay"),
+    id: paymentId,
     orderId: request.orderId,
     customerId: request.customerId,
     state: "PENDING",
@@ -85,23 +92,11 @@ async function begin(
     captureReference: undefined,
     declineCode: undefined,
     expireTime: undefined,
-    pendingOperationId: operationId,
+    pendingOperationId: operation.id,
     createTime: now,
     updateTime: now,
   };
-  const operation: store.OperationRow = {
-    id: operationId,
-    paymentId: payment.id,
-    kind: "AUTHORIZE",
-    requestSha256,
-    amount,
-    note: "",
-    state: "PENDING",
-    failureCode: undefined,
-    providerReference: undefined,
-    createTime: now,
-  };
-  await store.insertPayment(tx, payment, operationId);
-  await store.insertOperation(tx, operation, key);
+  await store.insertPayment(tx, payment, operation.id);
+  await noteOperation(tx, operation, key);
   return { operation, payment };
 }

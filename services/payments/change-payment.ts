@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
+import { systemClock } from "#mesh/clock.ts";
 import { meshFailure, type RpcError } from "#mesh/contract/errors.ts";
-import { principalOf, type Transaction } from "#mesh/postgres/index.ts";
+import { isUniqueViolation, principalOf, type Transaction, type TransactionOptions } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { type Deps, fail } from "./deps.ts";
 import type { OperationKind, Plan } from "./domain.ts";
@@ -8,12 +9,42 @@ import { finish, type Performed } from "./operations.ts";
 import * as store from "./store.ts";
 
 /** The prefix of an operation's id, and so of its idempotency key. */
-export const OPERATION_PREFIX: Readonly<Record<OperationKind, string>> = {
+const OPERATION_PREFIX: Readonly<Record<OperationKind, string>> = {
   AUTHORIZE: "aut",
   CAPTURE: "cap",
   VOID: "voi",
   REFUND: "rfd",
 };
+
+/** Longer than a call waits for the payment gateway, so that the settler leaves what is merely under way alone. */
+const SETTLE_AFTER_MS = 15_000;
+
+/** A new operation, pending. */
+export function newOperation(
+  { clock, newId }: Pick<Deps, "clock" | "newId">,
+  given: Pick<store.OperationRow, "paymentId" | "kind" | "requestSha256" | "amount" | "note">,
+): store.OperationRow {
+  const now = clock.now();
+  return {
+    ...given,
+    id: newId(OPERATION_PREFIX[given.kind]),
+    state: "PENDING",
+    failureCode: undefined,
+    providerReference: undefined,
+    attempts: 0,
+    createTime: now,
+    updateTime: now,
+  };
+}
+
+/** Writes an operation down before the payment gateway is asked. */
+export async function noteOperation(
+  tx: Transaction,
+  operation: store.OperationRow,
+  key: store.OperationKey,
+): Promise<void> {
+  await store.insertOperation(tx, operation, key, new Date(operation.createTime.getTime() + SETTLE_AFTER_MS));
+}
 
 /** How often a change waits for another operation of the same payment to end before it gives up. */
 const MAX_WAITS = 3;
@@ -25,12 +56,6 @@ export interface Change {
   readonly plan: (payment: store.PaymentRow) => Plan;
 }
 
-/** What a change came to. Without an operation the payment was as wished already. */
-export interface Changed {
-  readonly payment: store.PaymentRow;
-  readonly operation: store.OperationRow | undefined;
-}
-
 /**
  * Captures, voids or refunds: notes what will be asked, asks the payment gateway, and notes the answer. Operations of
  * one payment take turns: one that finds another under way first has that one's outcome settled.
@@ -40,16 +65,28 @@ export async function changePayment(
   request: { readonly requestId: string },
   call: Call,
   change: Change,
-): Promise<Changed> {
+): Promise<Performed> {
   const key = { principal: principalOf(call), kind: change.kind, requestId: request.requestId };
   const requestSha256 = digestOf(call, request);
+  const attempt = (): Promise<Begun> => {
+    call.signal.throwIfAborted();
+    return deps.db.transaction((tx) => begin(deps, tx, { change, key, requestSha256 }), timeLimit(call));
+  };
   for (let waits = 0; ; waits += 1) {
-    const begun = await deps.db.transaction((tx) => begin(deps, tx, { change, key, requestSha256 }));
-    if (begun.kind === "unchanged") return { payment: begun.payment, operation: undefined };
+    // The id may have just been used for another payment; to look again then tells.
+    const begun = await attempt().catch((error: unknown) => {
+      if (!isUniqueViolation(error, "operations_once")) throw error;
+      return attempt();
+    });
     if (begun.kind === "begun") return succeeded(await finish(deps, begun));
     if (waits === MAX_WAITS) throw fail("OUTCOME_UNKNOWN", "Other changes of this payment are under way; ask again.");
     await finish(deps, begun);
   }
+}
+
+/** A transaction for a call ends with the call. */
+export function timeLimit(call: Call): TransactionOptions {
+  return { statementTimeoutMs: call.deadline - systemClock.now().getTime() };
 }
 
 /** The digest of a request, by which a repetition is told from another request with the same id. */
@@ -70,9 +107,7 @@ export async function earlierCopy(
   });
 }
 
-type Begun =
-  | ({ readonly kind: "begun" | "busy" } & Performed)
-  | { readonly kind: "unchanged"; readonly payment: store.PaymentRow };
+type Begun = { readonly kind: "begun" | "busy" } & Performed;
 
 interface Beginning {
   readonly change: Change;
@@ -80,11 +115,7 @@ interface Beginning {
   readonly requestSha256: Buffer;
 }
 
-async function begin(
-  { clock, newId }: Deps,
-  tx: Transaction,
-  { change, key, requestSha256 }: Beginning,
-): Promise<Begun> {
+async function begin(deps: Deps, tx: Transaction, { change, key, requestSha256 }: Beginning): Promise<Begun> {
   const payment = await store.lockPayment(tx, change.paymentId);
   if (payment === undefined) throw fail("PAYMENT_NOT_FOUND", "There is no such payment.");
   const earlier = await earlierCopy(tx, key, requestSha256);
@@ -95,25 +126,21 @@ async function begin(
     return { kind: "busy", operation, payment };
   }
   const plan = change.plan(payment);
-  if (plan.kind === "unchanged") return { kind: "unchanged", payment };
-  if (plan.kind !== "ask") throw planFailure(plan);
-  const operation: store.OperationRow = {
-    id: newId(OPERATION_PREFIX[change.kind]),
+  if (plan.kind !== "ask" && plan.kind !== "unchanged") throw planFailure(plan);
+  const operation = newOperation(deps, {
     paymentId: payment.id,
     kind: change.kind,
     requestSha256,
-    amount: plan.minorUnits,
+    amount: plan.kind === "ask" ? plan.minorUnits : payment.amount,
     note: change.note,
-    state: "PENDING",
-    failureCode: undefined,
-    providerReference: undefined,
-    createTime: clock.now(),
-  };
-  await store.insertOperation(tx, operation, key);
-  return { kind: "begun", operation, payment };
+  });
+  // What is as wished already is noted as done, so that its id, too, is known for good.
+  const noted: store.OperationRow = plan.kind === "ask" ? operation : { ...operation, state: "DONE" };
+  await noteOperation(tx, noted, key);
+  return { kind: "begun", operation: noted, payment };
 }
 
-function succeeded({ operation, payment }: Performed): Changed {
+function succeeded({ operation, payment }: Performed): Performed {
   if (operation.state === "DONE") return { operation, payment };
   throw fail("STATE_CONFLICT", `The payment gateway refused: ${operation.failureCode}.`, { state: payment.state });
 }

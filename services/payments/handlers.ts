@@ -76,7 +76,7 @@ const createRefund =
       plan: (standing) => planRefund(standing, amount),
     });
     return {
-      refund: operation === undefined ? undefined : refundMessage(operation, payment.currencyCode),
+      refund: refundMessage(operation, payment.currencyCode),
       payment: paymentMessage(payment),
     };
   };

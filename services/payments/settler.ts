@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import { isReason } from "#mesh/contract/errors.ts";
 import { type Background, repeat } from "#mesh/repeat.ts";
 import type { Deps } from "./deps.ts";
@@ -5,11 +6,16 @@ import { finish } from "./operations.ts";
 import * as store from "./store.ts";
 
 const SETTLE_INTERVAL_MS = 5_000;
-/** Longer than a call waits for the payment gateway, so that operations that are merely under way are left alone. */
-const SETTLE_AFTER_MS = 15_000;
+/** Between two questions after one operation: doubling from the first to the last. */
+const FIRST_BACKOFF_MS = 5_000;
+const MAX_BACKOFF_MS = 300_000;
 /** How long after it was given up an authorization may still turn up, by far. */
 const WATCH_ABANDONED_MS = 3_600_000;
+/** How long one that should have lapsed and has not is left alone. */
+const LAPSE_AGAIN_MS = 86_400_000;
+/** How many a statement reads, and how many of them are asked after at once. */
 const BATCH = 50;
+const CONCURRENCY = 4;
 
 /** Settles, round after round, what calls left open, until it is closed. */
 export function startSettler(deps: Deps): Background {
@@ -22,45 +28,92 @@ export function startSettler(deps: Deps): Background {
 
 /** Finds out what came of operations whose call ended without an answer. Returns how many are settled now. */
 export async function settlePending(deps: Deps, signal: AbortSignal): Promise<number> {
-  const before = new Date(deps.clock.now().getTime() - SETTLE_AFTER_MS);
   let settled = 0;
-  for (const operation of await store.listPending(deps.db, before, BATCH)) {
-    if (signal.aborted) break;
-    const payment = await store.getPayment(deps.db, operation.paymentId);
-    if (payment === undefined) continue;
-    try {
-      await finish(deps, { operation, payment });
-      settled += 1;
-    } catch (error) {
-      // Not known yet: the next round asks again. Anything else must not keep the others waiting either.
-      if (!isReason(error, "OUTCOME_UNKNOWN")) deps.log.error({ err: error, operation: operation.id }, "cannot settle");
-    }
+  for (;;) {
+    // What stays open is postponed, so every turn reads others.
+    const due = await store.listDue(deps.db, deps.clock.now(), BATCH);
+    await each(deps.log, due, async (operation) => {
+      if (!signal.aborted && (await settle(deps, operation))) settled += 1;
+    });
+    if (due.length < BATCH || signal.aborted) return settled;
   }
-  return settled;
+}
+
+async function settle(deps: Deps, operation: store.OperationRow): Promise<boolean> {
+  const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** operation.attempts, MAX_BACKOFF_MS);
+  // First, so that one that cannot be settled keeps no other waiting, whatever goes wrong with it.
+  await store.postponeOperation(deps.db, {
+    id: operation.id,
+    attempts: operation.attempts + 1,
+    nextTryTime: new Date(deps.clock.now().getTime() + backoffMs),
+  });
+  const payment = await store.getPayment(deps.db, operation.paymentId);
+  if (payment === undefined) throw new Error(`payment ${operation.paymentId} is gone, and none is ever deleted`);
+  try {
+    await finish(deps, { operation, payment });
+    return true;
+  } catch (error) {
+    if (isReason(error, "OUTCOME_UNKNOWN")) return false;
+    throw error;
+  }
 }
 
 /** Lets go authorizations that turned up after they had been given up: nobody will ever capture them. */
-export async function voidAbandoned({ db, clock, gateway, log }: Deps, signal: AbortSignal): Promise<void> {
-  const after = new Date(clock.now().getTime() - WATCH_ABANDONED_MS);
-  for (const { id } of await store.listAbandoned(db, after, BATCH)) {
-    if (signal.aborted) return;
-    const found = await gateway.lookUp(id);
-    if (found.kind !== "ok") continue;
-    const voided = await gateway.void({ key: `${id}:void`, authorizationReference: found.value.reference });
-    if (voided.kind !== "ok") continue;
-    await store.markAbandonedVoided(db, id, clock.now());
-    log.warn({ operation: id }, "an authorization that had been given up turned up, and was voided");
+export async function voidAbandoned(deps: Deps, signal: AbortSignal): Promise<void> {
+  let after = { updateTime: new Date(deps.clock.now().getTime() - WATCH_ABANDONED_MS), id: "" };
+  for (;;) {
+    const page = await store.listAbandoned(deps.db, after, BATCH);
+    await each(deps.log, page, async ({ id }) => {
+      if (!signal.aborted) await voidIfThere(deps, id);
+    });
+    const last = page.at(-1);
+    if (last === undefined || page.length < BATCH || signal.aborted) return;
+    after = last;
   }
 }
 
+async function voidIfThere({ db, clock, gateway, log }: Deps, id: string): Promise<void> {
+  const found = await gateway.lookUp(id);
+  if (found.kind !== "ok") return;
+  const voided = await gateway.void({ key: `${id}:void`, authorizationReference: found.value.reference });
+  if (voided.kind !== "ok") return;
+  await store.markAbandonedVoided(db, id, clock.now());
+  log.warn({ operation: id }, "an authorization that had been given up turned up, and was voided");
+}
+
 /** Notes what has lapsed at the payment gateway, when its time is up. */
-async function lapse({ db, clock, gateway }: Deps, signal: AbortSignal): Promise<void> {
-  for (const { id, authorizationReference } of await store.listLapsed(db, clock.now(), BATCH)) {
+async function lapse({ db, clock, gateway, log }: Deps, signal: AbortSignal): Promise<void> {
+  const now = clock.now();
+  await each(log, await store.listLapsed(db, now, BATCH), async ({ id, authorizationReference }) => {
     if (signal.aborted || authorizationReference === undefined) return;
     const found = await gateway.find(authorizationReference);
-    if (found.kind !== "ok") continue;
-    const { status } = found.value;
-    if (status === "EXPIRED" || status === "VOIDED")
-      await store.lapsePayment(db, { id, state: status, now: clock.now() });
-  }
+    if (found.kind === "unknown") return;
+    const status = found.kind === "ok" ? found.value.status : undefined;
+    if (status === "EXPIRED" || status === "VOIDED") {
+      await store.lapsePayment(db, { id, state: status, now });
+      return;
+    }
+    // Our clock may run ahead of the gateway's, or somebody captured it there.
+    log.error({ payment: id, status }, "a payment has not lapsed at the payment gateway though its time is up");
+    await store.postponeLapse(db, id, new Date(now.getTime() + LAPSE_AGAIN_MS));
+  });
+}
+
+/** Works on some items at a time. One that fails is logged, and keeps the others from nothing. */
+async function each<Item extends { readonly id: string }>(
+  log: Logger,
+  items: readonly Item[],
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
+  const rest = items.values();
+  const worker = async (): Promise<void> => {
+    for (const item of rest) {
+      try {
+        await work(item);
+      } catch (error) {
+        log.error({ err: error, id: item.id }, "a payment could not be settled; trying again later");
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
 }

@@ -105,9 +105,13 @@ async function request(
 /** Throws when the simulator takes our request for a wrong one: that is a defect on our side, and no outcome. */
 function answerOf<Value>({ status, body }: Reply, read: (body: unknown) => Value): Answer<Value> {
   if (status === 200 || status === 201) return { kind: "ok", value: read(body) };
-  const code = text(field(field(body, "error"), "code"));
+  const error = field(field(body, "error"), "code");
+  // These may come from whatever stands between, in a form of its own.
+  if (status === 0 || status === 408 || status === 429 || status >= 500) {
+    return { kind: "unknown", because: `${status} ${typeof error === "string" ? error : ""}` };
+  }
+  const code = text(error);
   if (status === 402 || code === "invalid_token") return { kind: "declined", code };
-  if (status === 0 || status === 408 || status === 429 || status >= 500) return { kind: "unknown", because: code };
   if (status === 409 && code !== "idempotency_key_reused") return { kind: "refused", code, status: REFUSALS[code] };
   throw new Error(`the payment gateway refused our request as wrong: ${status} ${code}`);
 }

@@ -25,7 +25,10 @@ export interface OperationRow {
   readonly state: "PENDING" | "DONE" | "FAILED";
   readonly failureCode: string | undefined;
   readonly providerReference: string | undefined;
+  /** How often the settler has asked in vain. */
+  readonly attempts: number;
   readonly createTime: Date;
+  readonly updateTime: Date;
 }
 
 /** Whose request an operation is: what its repetitions are found by. */
@@ -46,7 +49,8 @@ const PAYMENT = `id, order_id as "orderId", customer_id as "customerId", state, 
   pending_operation_id as "pendingOperationId", create_time as "createTime", update_time as "updateTime"`;
 
 const OPERATION = `id, payment_id as "paymentId", kind, request_sha256 as "requestSha256", amount, note, state,
-  failure_code as "failureCode", provider_reference as "providerReference", create_time as "createTime"`;
+  failure_code as "failureCode", provider_reference as "providerReference", attempts, create_time as "createTime",
+  update_time as "updateTime"`;
 
 function paymentOf(row: Stored<PaymentRow>): PaymentRow {
   return {
@@ -137,19 +141,36 @@ export async function getOperation(db: Queryable, id: string): Promise<Operation
   return first(await db.query<Stored<OperationRow>>(GET_OPERATION, [id]), operationOf);
 }
 
-const PENDING_OPERATIONS = `select ${OPERATION} from operations
-  where state = 'PENDING' and create_time < $1 order by create_time limit $2`;
+const DUE_OPERATIONS = `select ${OPERATION} from operations
+  where state = 'PENDING' and next_try_time <= $1 order by next_try_time limit $2`;
 const ABANDONED_OPERATIONS = `select ${OPERATION} from operations
-  where failure_code = 'abandoned' and create_time > $1 order by create_time limit $2`;
+  where failure_code = 'abandoned' and (update_time, id) > ($1, $2) order by update_time, id limit $3`;
 
-/** Operations without an outcome that were begun before a time, the oldest first. */
-export async function listPending(db: Queryable, before: Date, limit: number): Promise<readonly OperationRow[]> {
-  return (await db.query<Stored<OperationRow>>(PENDING_OPERATIONS, [before, limit])).map(operationOf);
+/** Operations without an outcome that it is time to ask after, the longest waiting first. */
+export async function listDue(db: Queryable, now: Date, limit: number): Promise<readonly OperationRow[]> {
+  return (await db.query<Stored<OperationRow>>(DUE_OPERATIONS, [now, limit])).map(operationOf);
 }
 
-/** Authorizations that were given up, begun after a time, the oldest first. */
-export async function listAbandoned(db: Queryable, after: Date, limit: number): Promise<readonly OperationRow[]> {
-  return (await db.query<Stored<OperationRow>>(ABANDONED_OPERATIONS, [after, limit])).map(operationOf);
+/** Says when to ask after a pending operation again. */
+export async function postponeOperation(
+  db: Queryable,
+  operation: { readonly id: string; readonly attempts: number; readonly nextTryTime: Date },
+): Promise<void> {
+  await db.query(`update operations set attempts = $2, next_try_time = $3 where id = $1 and state = 'PENDING'`, [
+    operation.id,
+    operation.attempts,
+    operation.nextTryTime,
+  ]);
+}
+
+/** Authorizations that were given up after a moment, in that order, page by page. */
+export async function listAbandoned(
+  db: Queryable,
+  after: { readonly updateTime: Date; readonly id: string },
+  limit: number,
+): Promise<readonly OperationRow[]> {
+  const rows = await db.query<Stored<OperationRow>>(ABANDONED_OPERATIONS, [after.updateTime, after.id, limit]);
+  return rows.map(operationOf);
 }
 
 /** Adds a payment that asks for an authorization. Violates `payments_one_live_per_order` or `operations_once`. */
@@ -175,13 +196,21 @@ export async function insertPayment(
   );
 }
 
-/** Notes what the payment gateway will be asked, as the payment's one pending operation. */
-export async function insertOperation(tx: Queryable, operation: OperationRow, key: OperationKey): Promise<void> {
+/**
+ * Notes an operation: as the payment's one pending one, which the settler asks after from `nextTryTime` on; or, where
+ * nothing had to be done, as one that is done. Violates `operations_once`.
+ */
+export async function insertOperation(
+  tx: Queryable,
+  operation: OperationRow,
+  key: OperationKey,
+  nextTryTime: Date,
+): Promise<void> {
   await tx.query(
-    `with pending as (update payments set pending_operation_id = $1 where id = $2)
+    `with pending as (update payments set pending_operation_id = $1 where id = $2 and $10 = 'PENDING')
      insert into operations (id, payment_id, kind, principal, request_id, request_sha256, amount, note, state,
-       create_time, update_time)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, 'PENDING', $9, $9)`,
+       create_time, update_time, next_try_time)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $9, $11)`,
     [
       operation.id,
       operation.paymentId,
@@ -192,6 +221,8 @@ export async function insertOperation(tx: Queryable, operation: OperationRow, ke
       operation.amount,
       operation.note,
       operation.createTime,
+      operation.state,
+      nextTryTime,
     ],
   );
 }
@@ -255,6 +286,11 @@ export async function lapsePayment(
      where id = $1 and state = 'AUTHORIZED' and pending_operation_id is null`,
     [lapse.id, lapse.state, lapse.now],
   );
+}
+
+/** Takes an authorized payment's time to lapse for a later one. */
+export async function postponeLapse(db: Queryable, id: string, expireTime: Date): Promise<void> {
+  await db.query(`update payments set expire_time = $2 where id = $1 and state = 'AUTHORIZED'`, [id, expireTime]);
 }
 
 /** Takes in a webhook's event. Returns whether it is new. */

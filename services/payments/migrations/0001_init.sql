@@ -45,11 +45,14 @@ create table operations (
   provider_reference text,
   create_time timestamptz not null,
   update_time timestamptz not null,
+  -- Of a pending one: how often the settler has asked in vain, and when it asks next.
+  attempts int not null default 0,
+  next_try_time timestamptz not null,
   constraint operations_once unique (principal, kind, request_id)
 );
 
-create index operations_pending on operations (create_time) where state = 'PENDING';
-create index operations_abandoned on operations (create_time) where failure_code = 'abandoned';
+create index operations_pending on operations (next_try_time) where state = 'PENDING';
+create index operations_abandoned on operations (update_time, id) where failure_code = 'abandoned';
 
 -- The books, in double entry; only ever added to. One pair of lines an operation, so that nothing is booked twice.
 create table ledger_lines (

@@ -67,7 +67,7 @@ export interface Variant {
   readonly sku: string;
   /** What tells it from the other variants; may be empty where there is but one. */
   readonly title: string;
-  /** The price of one, tax included; at most 10,000,000,000.00 in a currency with two places. */
+  /** The price of one, tax included; at most 10,000,000.00 in a currency with two places. */
   readonly price:
     | Money
     | undefined;

@@ -184,14 +184,15 @@ export const InventoryService = {
     },
     /**
      * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other fast may come
-     * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline.
+     * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline; open it
+     * again to go on. With too many SKUs watched on an instance it fails with RESOURCE_EXHAUSTED `OVERLOADED`.
      *
      * @generated from rpc shop.inventory.v1.InventoryService.WatchStock
      */
     watchStock: {
       request: "shop.inventory.v1.WatchStockRequest",
       idempotency: "NO_SIDE_EFFECTS",
-      deadlineMs: 3600000,
+      deadlineMs: 600000,
       callers: {
         anonymous: true,
         guest: false,

@@ -1498,7 +1498,8 @@ export const InventoryServiceService = {
   },
   /**
    * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other fast may come
-   * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline.
+   * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline; open it
+   * again to go on. With too many SKUs watched on an instance it fails with RESOURCE_EXHAUSTED `OVERLOADED`.
    */
   watchStock: {
     path: "/shop.inventory.v1.InventoryService/WatchStock" as const,
@@ -1544,7 +1545,8 @@ export interface InventoryServiceServer extends UntypedServiceImplementation {
   listMovements: handleUnaryCall<ListMovementsRequest, ListMovementsResponse>;
   /**
    * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other fast may come
-   * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline.
+   * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline; open it
+   * again to go on. With too many SKUs watched on an instance it fails with RESOURCE_EXHAUSTED `OVERLOADED`.
    */
   watchStock: handleServerStreamingCall<WatchStockRequest, WatchStockResponse>;
 }
@@ -1694,7 +1696,8 @@ export interface InventoryServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other fast may come
-   * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline.
+   * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline; open it
+   * again to go on. With too many SKUs watched on an instance it fails with RESOURCE_EXHAUSTED `OVERLOADED`.
    */
   watchStock(request: WatchStockRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchStockResponse>;
   watchStock(

@@ -43,8 +43,8 @@ export const PaymentService = {
       },
     },
     /**
-     * Takes the money that was set aside, all of it or a part; what is not taken is let go. One that is CAPTURED with
-     * the same amount already stays so.
+     * Takes the money that was set aside, all of it or a part; what is not taken lapses by itself at the end of its
+     * time. One that is CAPTURED with the same amount already stays so.
      * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
      * UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
      *
@@ -95,7 +95,8 @@ export const PaymentService = {
       },
     },
     /**
-     * Gives money back, all or a part of what was captured and not given back yet.
+     * Gives money back, all or a part of what was captured and not given back yet. It is for orders alone, which keeps
+     * account of what an order is still owed.
      * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` when nothing was captured or
      * `AMOUNT_TOO_LARGE`, UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
      *
@@ -109,7 +110,7 @@ export const PaymentService = {
         anonymous: false,
         guest: false,
         customer: false,
-        roles: ["admin", "support"],
+        roles: [],
         services: ["orders"],
       },
       errors: {

@@ -33,7 +33,7 @@ export interface AuthorizePaymentRequest {
   readonly orderId: string;
   /** Who pays, `usr_…`. */
   readonly customerId: string;
-  /** How much; more than nothing. */
+  /** How much; more than nothing, and at most 2,000,000,000,000,000 minor units, which no order of the shop can reach. */
   readonly amount:
     | Money
     | undefined;
@@ -1289,8 +1289,8 @@ export const PaymentServiceService = {
     responseDeserialize: (value: Buffer): AuthorizePaymentResponse => AuthorizePaymentResponse.decode(value),
   },
   /**
-   * Takes the money that was set aside, all of it or a part; what is not taken is let go. One that is CAPTURED with
-   * the same amount already stays so.
+   * Takes the money that was set aside, all of it or a part; what is not taken lapses by itself at the end of its
+   * time. One that is CAPTURED with the same amount already stays so.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -1321,7 +1321,8 @@ export const PaymentServiceService = {
     responseDeserialize: (value: Buffer): VoidPaymentResponse => VoidPaymentResponse.decode(value),
   },
   /**
-   * Gives money back, all or a part of what was captured and not given back yet.
+   * Gives money back, all or a part of what was captured and not given back yet. It is for orders alone, which keeps
+   * account of what an order is still owed.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` when nothing was captured or
    * `AMOUNT_TOO_LARGE`, UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -1394,8 +1395,8 @@ export interface PaymentServiceServer extends UntypedServiceImplementation {
    */
   authorizePayment: handleUnaryCall<AuthorizePaymentRequest, AuthorizePaymentResponse>;
   /**
-   * Takes the money that was set aside, all of it or a part; what is not taken is let go. One that is CAPTURED with
-   * the same amount already stays so.
+   * Takes the money that was set aside, all of it or a part; what is not taken lapses by itself at the end of its
+   * time. One that is CAPTURED with the same amount already stays so.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -1408,7 +1409,8 @@ export interface PaymentServiceServer extends UntypedServiceImplementation {
    */
   voidPayment: handleUnaryCall<VoidPaymentRequest, VoidPaymentResponse>;
   /**
-   * Gives money back, all or a part of what was captured and not given back yet.
+   * Gives money back, all or a part of what was captured and not given back yet. It is for orders alone, which keeps
+   * account of what an order is still owed.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` when nothing was captured or
    * `AMOUNT_TOO_LARGE`, UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -1450,8 +1452,8 @@ export interface PaymentServiceClient extends Client {
     callback: (error: ServiceError | null, response: AuthorizePaymentResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Takes the money that was set aside, all of it or a part; what is not taken is let go. One that is CAPTURED with
-   * the same amount already stays so.
+   * Takes the money that was set aside, all of it or a part; what is not taken lapses by itself at the end of its
+   * time. One that is CAPTURED with the same amount already stays so.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -1492,7 +1494,8 @@ export interface PaymentServiceClient extends Client {
     callback: (error: ServiceError | null, response: VoidPaymentResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Gives money back, all or a part of what was captured and not given back yet.
+   * Gives money back, all or a part of what was captured and not given back yet. It is for orders alone, which keeps
+   * account of what an order is still owed.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` when nothing was captured or
    * `AMOUNT_TOO_LARGE`, UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
