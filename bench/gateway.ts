@@ -8,7 +8,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { staticTargets } from "../services/gateway/backends.ts";
+import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
 import { startGateway } from "../services/gateway/gateway.ts";
 
 const ECHO_PATH = "/bench.v1.BenchService/Echo";
@@ -72,7 +72,7 @@ async function runGateway(backendPort: string): Promise<void> {
         methods: { echo: { deadlineMs: 60_000 } },
       },
     ],
-    targets: staticTargets({ bench: [`127.0.0.1:${backendPort}`] }),
+    endpoints: staticEndpoints({ bench: [`127.0.0.1:${backendPort}`] }),
     secret: "a secret for measuring only",
     descriptors: () => new Uint8Array(),
     log: { info: ignore, warn: ignore, error: ignore },

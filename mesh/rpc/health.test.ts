@@ -36,17 +36,11 @@ function check(client: HealthClient, service: string): Promise<ServingStatus> {
 
 /** The messages of a watch, one at a time; then the status it ended with. */
 function watch(client: HealthClient, service: string) {
-  const stream: ClientReadableStream<HealthCheckResponse> = client.watch({
-    service,
-  });
+  const stream: ClientReadableStream<HealthCheckResponse> = client.watch({ service });
   closers.push(() => stream.cancel());
   const ended = new Promise<number>((resolve) => stream.once("error", (error) => resolve(Reflect.get(error, "code"))));
   const messages = stream[Symbol.asyncIterator]();
-  return {
-    next: async () => (await messages.next()).value?.status,
-    ended,
-    cancel: () => stream.cancel(),
-  };
+  return { next: async () => (await messages.next()).value?.status, ended, cancel: () => stream.cancel() };
 }
 
 test("checks the whole and each service, NOT_SERVING until set", async () => {
@@ -65,9 +59,7 @@ test("answers NOT_FOUND to a check of an unknown service, even after it was set"
   const health = createHealth(["a.A"]);
   const { client } = await start(health);
   health.setServing(true, "c.C");
-  await expect(check(client, "c.C")).rejects.toMatchObject({
-    code: status.NOT_FOUND,
-  });
+  await expect(check(client, "c.C")).rejects.toMatchObject({ code: status.NOT_FOUND });
 });
 
 test("tells a watcher the state at once and at every change, but not when nothing changed", async () => {

@@ -45,10 +45,7 @@ export function createHealth(services: readonly string[], options: { readonly ma
     if (closed || watching >= maxWatchers) {
       const refusal = closed
         ? { code: status.UNAVAILABLE, details: "the server is shutting down" }
-        : {
-            code: status.RESOURCE_EXHAUSTED,
-            details: `${maxWatchers} watchers already`,
-          };
+        : { code: status.RESOURCE_EXHAUSTED, details: `${maxWatchers} watchers already` };
       call.emit("error", refusal);
       return;
     }
@@ -67,10 +64,7 @@ export function createHealth(services: readonly string[], options: { readonly ma
   };
 
   return {
-    service: {
-      definition: HealthService,
-      implementation: { check: checkHandler(states), watch },
-    },
+    service: { definition: HealthService, implementation: { check: checkHandler(states), watch } },
     setServing(serving, name) {
       if (closed) return;
       const state = serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
@@ -124,10 +118,7 @@ function createWatcher(call: WatchStream): Watcher {
     if (state !== undefined) tell(state);
   };
   const end = (): void => {
-    call.emit("error", {
-      code: status.UNAVAILABLE,
-      details: "the server is shutting down",
-    });
+    call.emit("error", { code: status.UNAVAILABLE, details: "the server is shutting down" });
   };
   return { tell, end };
 }

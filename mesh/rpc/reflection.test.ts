@@ -87,11 +87,7 @@ async function start(
 ): Promise<string> {
   const server = new Server();
   const services = ["toy.v1.ToyService"];
-  for (const { definition, implementation } of reflectionServices({
-    descriptors,
-    services,
-    ...options,
-  })) {
+  for (const { definition, implementation } of reflectionServices({ descriptors, services, ...options })) {
     server.addService(definition, implementation);
   }
   const port = await new Promise<number>((resolve, reject) => {
@@ -154,10 +150,7 @@ test("lists exactly the services it was given, in both versions", async () => {
       $case: "listServicesResponse",
       value: { service: [{ name: "toy.v1.ToyService" }] },
     });
-    expect(response.originalRequest?.messageRequest).toEqual({
-      $case: "listServices",
-      value: "*",
-    });
+    expect(response.originalRequest?.messageRequest).toEqual({ $case: "listServices", value: "*" });
     expect(response.validHost).toBe("h");
   }
 });
@@ -215,26 +208,15 @@ test("does not send an import twice on one stream, but always the file asked for
 test("finds extensions by number and lists the numbers of a type", async () => {
   const { ask } = await open();
   const containingType = "google.protobuf.MethodOptions";
-  const found = await ask({
-    $case: "fileContainingExtension",
-    value: { containingType, extensionNumber: 50700 },
-  });
+  const found = await ask({ $case: "fileContainingExtension", value: { containingType, extensionNumber: 50700 } });
   expect([...filesOf(found).keys()][0]).toBe("toy/v1/policy.proto");
-  const numbers = await ask({
-    $case: "allExtensionNumbersOfType",
-    value: containingType,
-  });
+  const numbers = await ask({ $case: "allExtensionNumbersOfType", value: containingType });
   expect(numbers.messageResponse).toEqual({
     $case: "allExtensionNumbersResponse",
     value: { baseTypeName: containingType, extensionNumber: [50601, 50700] },
   });
-  const none = await ask({
-    $case: "allExtensionNumbersOfType",
-    value: "toy.v1.Toy",
-  });
-  expect(none.messageResponse).toMatchObject({
-    value: { extensionNumber: [] },
-  });
+  const none = await ask({ $case: "allExtensionNumbersOfType", value: "toy.v1.Toy" });
+  expect(none.messageResponse).toMatchObject({ value: { extensionNumber: [] } });
 });
 
 test.each<Question>([
@@ -243,10 +225,7 @@ test.each<Question>([
   { $case: "fileContainingSymbol", value: "toy.v1.Nothing" },
   { $case: "fileContainingSymbol", value: "hidden.v1.HiddenService" },
   { $case: "fileContainingSymbol", value: "hidden.v1.Secret" },
-  {
-    $case: "fileContainingExtension",
-    value: { containingType: "toy.v1.Toy", extensionNumber: 1 },
-  },
+  { $case: "fileContainingExtension", value: { containingType: "toy.v1.Toy", extensionNumber: 1 } },
   { $case: "allExtensionNumbersOfType", value: "toy.v1.Nothing" },
   { $case: "allExtensionNumbersOfType", value: "toy.v1.Colour" },
 ])("answers NOT_FOUND to $case $value and stays open", async (question) => {
@@ -311,7 +290,5 @@ test("buf curl lists services and methods and encodes a call with no schema of i
   expect(methods.stdout.trim()).toBe("toy.v1.ToyService/GetToy");
   // No handler serves the method: that buf could encode the request shows that it resolved the schema.
   const call = run(buf, [...flags, "-d", '{"name":"top"}', `${address}/toy.v1.ToyService/GetToy`]);
-  await expect(call).rejects.toMatchObject({
-    stderr: expect.stringContaining("unimplemented"),
-  });
+  await expect(call).rejects.toMatchObject({ stderr: expect.stringContaining("unimplemented") });
 });

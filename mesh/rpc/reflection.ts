@@ -61,27 +61,17 @@ export function reflectionServices(options: {
   readonly services: readonly string[];
   readonly limits?: Partial<ReflectionLimits>;
 }): readonly ServicePair[] {
-  const limits = {
-    idleMs: IDLE_MS,
-    questions: MAX_QUESTIONS,
-    ...options.limits,
-  };
+  const limits = { idleMs: IDLE_MS, questions: MAX_QUESTIONS, ...options.limits };
   let schema: Schema | undefined;
   const load = (): Schema => {
     if (schema === undefined) {
       const { descriptors } = options;
       const index = indexDescriptors(typeof descriptors === "function" ? descriptors() : descriptors);
-      schema = {
-        index,
-        services: [...options.services].sort(),
-        served: servedFiles(index, options.services),
-      };
+      schema = { index, services: [...options.services].sort(), served: servedFiles(index, options.services) };
     }
     return schema;
   };
-  const implementation = {
-    serverReflectionInfo: (call: ReflectionStream) => answerStream(call, load, limits),
-  };
+  const implementation = { serverReflectionInfo: (call: ReflectionStream) => answerStream(call, load, limits) };
   return [
     { definition: ServerReflectionService, implementation },
     { definition: ServerReflectionServiceAlpha, implementation },
@@ -133,28 +123,18 @@ function answerStream(call: ReflectionStream, load: () => Schema, limits: Reflec
     else call.emit("error", error);
   };
   const idle = setTimeout(() => {
-    end({
-      code: status.DEADLINE_EXCEEDED,
-      details: `no question for ${limits.idleMs} ms`,
-    });
+    end({ code: status.DEADLINE_EXCEEDED, details: `no question for ${limits.idleMs} ms` });
   }, limits.idleMs);
   idle.unref();
   call.on("data", (question: ServerReflectionRequest) => {
     idle.refresh();
     questions += 1;
     if (questions > limits.questions) {
-      end({
-        code: status.RESOURCE_EXHAUSTED,
-        details: `more than ${limits.questions} questions on one stream`,
-      });
+      end({ code: status.RESOURCE_EXHAUSTED, details: `more than ${limits.questions} questions on one stream` });
       return;
     }
     const messageResponse = answer(question, load, sent);
-    const roomLeft = call.write({
-      validHost: question.host,
-      originalRequest: question,
-      messageResponse,
-    });
+    const roomLeft = call.write({ validHost: question.host, originalRequest: question, messageResponse });
     if (!roomLeft) {
       call.pause();
       call.once("drain", () => call.resume());
@@ -220,10 +200,7 @@ function extensionNumbers({ index, served }: Schema, type: string): Answer {
     .filter(([, file]) => served.has(file))
     .map(([number]) => number)
     .sort((a, b) => a - b);
-  return {
-    $case: "allExtensionNumbersResponse",
-    value: { baseTypeName: type, extensionNumber },
-  };
+  return { $case: "allExtensionNumbersResponse", value: { baseTypeName: type, extensionNumber } };
 }
 
 function failure(errorCode: ErrorResponse["errorCode"], errorMessage: string): Answer {

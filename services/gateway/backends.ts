@@ -2,25 +2,12 @@ import { connect as connectTcp } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { RpcError } from "#mesh/contract/errors.ts";
+import type { Endpoint, EndpointSource } from "#mesh/discovery/endpoints.ts";
 import { gatewayFailure } from "./answers.ts";
 import { type Backend, createBackend } from "./backend.ts";
 import type { BackendSession } from "./backend-session.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { LOCAL_OWNER } from "./routes.ts";
-
-/** Where the instances of each service are. A discovery stream can stand behind it. */
-export interface Targets {
-  /** The instances of `owner` as `host:port`. The same array as before while nothing changed: it is asked for each call. */
-  addresses(owner: string): readonly string[];
-}
-
-/** Targets that never change. */
-export function staticTargets(targets: Readonly<Record<string, readonly string[]>>): Targets {
-  const byOwner = new Map(Object.entries(targets));
-  return { addresses: (owner) => byOwner.get(owner) ?? NONE };
-}
-
-const NONE: readonly string[] = [];
 
 /** The instances of all services, and the connections to them. */
 export interface Backends {
@@ -36,31 +23,40 @@ export interface Backends {
 }
 
 export interface BackendsOptions {
-  readonly targets: Targets;
+  readonly endpoints: EndpointSource;
   readonly limits: GatewayLimits;
   readonly log: Pick<Logger, "info" | "warn">;
   /** Opens a connection to what the gateway process answers itself. */
   readonly openLocal: () => Duplex;
 }
 
-export function createBackends(options: BackendsOptions): Backends {
-  const { targets, limits, log } = options;
+export function createBackends({ endpoints, limits, log, openLocal }: BackendsOptions): Backends {
   const groups = new Map<string, Group>();
+  const unwatch: (() => void)[] = [];
   let closed = false;
 
-  const groupOf = (owner: string): Group => {
-    const addresses = owner === LOCAL_OWNER ? LOCAL_ADDRESSES : targets.addresses(owner);
-    const group = groups.get(owner);
-    if (group !== undefined && group.addresses === addresses) return group;
-    const kept = new Map(group?.backends.map((backend) => [backend.address, backend]));
-    const backends = [...new Set(addresses)].map((address) => {
-      const openSocket = owner === LOCAL_OWNER ? options.openLocal : () => openTcp(address);
-      return kept.get(address) ?? createBackend({ owner, address, openSocket, limits, log });
+  /** The instances of an owner; those that were there before keep their connections. */
+  const replace = (owner: string, group: Group, now: readonly Endpoint[]): void => {
+    const before = new Map(group.backends.map((backend) => [backend.address, backend]));
+    const wanted = new Map(now.map((endpoint) => [formatAddress(endpoint), endpoint]));
+    group.backends = [...wanted].map(([address, endpoint]) => {
+      const openSocket = (): Duplex => connectTcp({ ...endpoint, noDelay: true, keepAlive: true });
+      return before.get(address) ?? createBackend({ owner, address, openSocket, limits, log });
     });
-    const next: Group = { addresses, backends, turn: group?.turn ?? 0 };
-    groups.set(owner, next);
-    for (const backend of kept.values()) if (!backends.includes(backend)) backend.retire();
-    return next;
+    for (const [address, backend] of before) if (!wanted.has(address)) backend.retire();
+  };
+  const groupOf = (owner: string): Group => {
+    const known = groups.get(owner);
+    if (known !== undefined) return known;
+    const group: Group = { backends: [], turn: 0 };
+    groups.set(owner, group);
+    if (owner === LOCAL_OWNER) {
+      const address = "gateway.local:0"; // for its :authority only
+      group.backends = [createBackend({ owner, address, openSocket: openLocal, limits, log })];
+    } else {
+      unwatch.push(endpoints.watch(owner, (now) => replace(owner, group, now)));
+    }
+    return group;
   };
 
   return {
@@ -72,20 +68,21 @@ export function createBackends(options: BackendsOptions): Backends {
     of: (owner) => groupOf(owner).backends,
     close() {
       closed = true;
+      for (const end of unwatch) end();
       for (const { backends } of groups.values()) for (const backend of backends) backend.destroy();
     },
   };
 }
 
 interface Group {
-  /** What `backends` was made from. */
-  readonly addresses: readonly string[];
-  readonly backends: readonly Backend[];
-  /** Whose turn it is: a count, not an index, so that a change of addresses needs no care. */
+  backends: readonly Backend[];
+  /** The place of the instance whose turn was last. */
   turn: number;
 }
 
-const LOCAL_ADDRESSES: readonly string[] = ["gateway.local:0"];
+function formatAddress({ host, port }: Endpoint): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
 
 /** The next ready session in turn. Instances that are not connected are dialled meanwhile, without waiting. */
 function takeTurn(group: Group): BackendSession | undefined {
@@ -134,10 +131,4 @@ function causeOf(error: unknown): string {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   const code: unknown = first instanceof Error ? Reflect.get(first, "code") : undefined;
   return code === "ECONNREFUSED" ? "nothing listens at its address" : "no connection to it could be set up";
-}
-
-function openTcp(address: string): Duplex {
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
-  return connectTcp({ host, port: Number(address.slice(colon + 1)), noDelay: true, keepAlive: true });
 }

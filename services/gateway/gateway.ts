@@ -1,7 +1,8 @@
 import type { Logger } from "pino";
+import type { EndpointSource } from "#mesh/discovery/endpoints.ts";
 import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
 import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection.ts";
-import { createBackends, type Targets } from "./backends.ts";
+import { createBackends } from "./backends.ts";
 import { watchHealth } from "./health-watch.ts";
 import { defaultLimits, type GatewayLimits } from "./limits.ts";
 import { type Listener, listen } from "./listener.ts";
@@ -15,7 +16,8 @@ export interface GatewayOptions {
   readonly port: number;
   /** The contracts of all services; the public ones are routed. */
   readonly contracts: readonly RoutedContract[];
-  readonly targets: Targets;
+  /** Where the instances of each service are. */
+  readonly endpoints: EndpointSource;
   /** The secret by which services know the gateway. */
   readonly secret: string;
   /** A serialized google.protobuf.FileDescriptorSet, for reflection; not read before somebody asks. */
@@ -36,7 +38,7 @@ const STOP_CALLS_AT = 0.9;
 
 /** Starts the gateway. Rejects with the system's error when its address cannot be listened on. */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const { contracts, targets, secret, descriptors, log, host, port } = options;
+  const { contracts, endpoints, secret, descriptors, log, host, port } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const localNames = [healthServiceName, ...reflectionServiceNames];
   const routes = createRoutes(contracts, localNames);
@@ -44,7 +46,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   for (const name of localNames) health.setServing(true, name);
   const reflection = reflectionServices({ descriptors, services: [...routes.services, ...localNames] });
   const local = createLocalServer([health.service, ...reflection]);
-  const backends = createBackends({ targets, limits, log, openLocal: local.open });
+  const backends = createBackends({ endpoints, limits, log, openLocal: local.open });
   const router = createRouter({ routes, backends, secret, limits, log });
 
   const release = (): void => {

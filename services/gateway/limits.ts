@@ -47,7 +47,7 @@ export const defaultLimits: GatewayLimits = {
 
   /** Connections at a time; the kernel's further ones are dropped. A caller needs one; a thousand fit the file limit. */
   maxConnections: 1_000,
-  /** Calls at a time in the whole process, which costs some 40 KB for each; over it they are shed with RetryInfo. */
+  /** Calls at a time in the whole process, which costs some 30 KB for each; over it they are shed with RetryInfo. */
   maxCalls: 5_000,
   /** Calls at a time on one connection; a client keeps further ones in its own queue. */
   maxConcurrentStreams: 500,

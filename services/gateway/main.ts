@@ -1,9 +1,9 @@
 import { contracts } from "#gen/contracts.ts";
 import { readMeshConfig, readSetting } from "#mesh/config.ts";
+import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
-import { staticTargets } from "./backends.ts";
 import { startGateway } from "./gateway.ts";
 import { explainStartFailure, parsePort } from "./start-failure.ts";
 
@@ -17,7 +17,7 @@ try {
     host,
     port,
     contracts,
-    targets: staticTargets(config.targets),
+    endpoints: staticEndpoints(config.targets),
     secret: config.secret,
     descriptors: readDescriptors,
     log,

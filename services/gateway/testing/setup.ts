@@ -10,8 +10,8 @@ import {
 } from "@grpc/grpc-js";
 import { ErrorInfo } from "#gen/google/rpc/error_details.ts";
 import { Status } from "#gen/google/rpc/status.ts";
+import { type EndpointSource, staticEndpoints } from "#mesh/discovery/endpoints.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
-import { staticTargets, type Targets } from "../backends.ts";
 import { type RunningGateway, startGateway } from "../gateway.ts";
 import type { GatewayLimits } from "../limits.ts";
 import type { RoutedContract } from "../routes.ts";
@@ -43,8 +43,12 @@ export interface TestGateway extends RunningGateway {
 }
 
 export interface TestGatewayOptions {
-  readonly targets?: Readonly<Record<string, readonly string[]>> | Targets;
+  /** The instances of each owner, as `host:port` … */
+  readonly targets?: Readonly<Record<string, readonly string[]>>;
+  /** … or a source that tells changes. */
+  readonly endpoints?: EndpointSource;
   readonly contracts?: readonly RoutedContract[];
+  readonly secret?: string;
   readonly limits?: Partial<GatewayLimits>;
   readonly descriptors?: () => Uint8Array;
 }
@@ -55,13 +59,12 @@ export async function startTestGateway(cleanup: Cleanup, options: TestGatewayOpt
   const write = (fields: unknown, message?: string): void => {
     lines.push({ ...(typeof fields === "object" ? fields : {}), message: message ?? "" });
   };
-  const { targets = {} } = options;
   const gateway = await startGateway({
     host: "127.0.0.1",
     port: 0,
     contracts: options.contracts ?? [toyContract],
-    targets: isTargets(targets) ? targets : staticTargets(targets),
-    secret: SECRET,
+    endpoints: options.endpoints ?? staticEndpoints(options.targets ?? {}),
+    secret: options.secret ?? SECRET,
     descriptors: options.descriptors ?? readDescriptors,
     log: { info: write, warn: write, error: write },
     // Shutdown is waited for by each test; those that test it set their own.
@@ -69,10 +72,6 @@ export async function startTestGateway(cleanup: Cleanup, options: TestGatewayOpt
   });
   cleanup.add(() => gateway.close());
   return { ...gateway, address: `127.0.0.1:${gateway.port}`, lines };
-}
-
-function isTargets(targets: Readonly<Record<string, readonly string[]>> | Targets): targets is Targets {
-  return typeof targets.addresses === "function";
 }
 
 /** The gateway before one toy backend, and a client. */

@@ -1,0 +1,72 @@
+import { status as codes, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { afterEach, expect, test } from "vitest";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
+import { GetStockRequest, GetStockResponse, InventoryServiceClient } from "#gen/shop/inventory/v1/inventory_service.ts";
+import type { Implementation } from "#mesh/contract/contract.ts";
+import { isReason } from "#mesh/contract/errors.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+import { decodeFailure } from "#mesh/rpc/status.ts";
+import { startTestMesh, TEST_SECRET, type TestMesh } from "#testing/mesh.ts";
+import { createCleanup, startTestGateway } from "./testing/setup.ts";
+
+const cleanup = createCleanup();
+afterEach(() => cleanup.run());
+
+/** A service of the mesh behind the gateway; what its handlers were called with. */
+async function startShop(): Promise<{ calls: Call[]; mesh: TestMesh; client: InventoryServiceClient }> {
+  const calls: Call[] = [];
+  const names = Object.keys(InventoryService.methods);
+  const handler = async (_request: never, call: Call): Promise<GetStockResponse> => {
+    calls.push(call);
+    return GetStockResponse.create();
+  };
+  const implementation: Implementation = {
+    contract: InventoryService,
+    handlers: Object.fromEntries(names.map((name) => [name, handler])),
+  };
+  const mesh = await startTestMesh({ inventory: () => [implementation] });
+  cleanup.add(() => mesh.close());
+  const targets = { inventory: [mesh.address("inventory")] };
+  const gateway = await startTestGateway(cleanup, { contracts: [InventoryService], targets, secret: TEST_SECRET });
+  const client = new InventoryServiceClient(gateway.address, credentials.createInsecure());
+  cleanup.add(() => client.close());
+  return { calls, mesh, client };
+}
+
+function getStock(client: InventoryServiceClient, metadata: Metadata, sku = "SKU-1"): Promise<GetStockResponse> {
+  return new Promise((resolve, reject) => {
+    client.getStock(GetStockRequest.create({ sku }), metadata, (error, response) =>
+      error === null ? resolve(response) : reject(error),
+    );
+  });
+}
+
+test("services know the gateway, and the user whose token a caller sends", async () => {
+  const { calls, mesh, client } = await startShop();
+  await getStock(client, new Metadata());
+  const metadata = new Metadata();
+  metadata.set("authorization", `Bearer ${mesh.token({ id: "usr_1" })}`);
+  await getStock(client, metadata);
+  expect(calls.map(({ caller, user }) => [caller, user?.id])).toEqual([
+    ["gateway", undefined],
+    ["gateway", "usr_1"],
+  ]);
+});
+
+test("a caller who pretends to be a service is not taken for one", async () => {
+  const { calls, client } = await startShop();
+  const metadata = new Metadata();
+  metadata.set("shopmesh-caller", "orders");
+  const error = await new Promise<ServiceError | null>((resolve) => {
+    client.createReservation({ requestId: "r", lines: [], timeToLive: undefined, reference: "" }, metadata, resolve);
+  });
+  expect(error?.code === codes.UNAUTHENTICATED || error?.code === codes.PERMISSION_DENIED).toBe(true);
+  expect(calls).toEqual([]);
+});
+
+test("a service's own failures reach the caller with their reasons", async () => {
+  const { client } = await startShop();
+  const error = await getStock(client, new Metadata(), "").catch((failed: ServiceError) => failed);
+  if (!(error instanceof Error)) throw new Error("it succeeded");
+  expect(isReason(decodeFailure(error, ""), "INVALID_REQUEST")).toBe(true);
+});
