@@ -1,6 +1,8 @@
 import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
+import { BadRequest, ErrorInfo } from "#gen/google/rpc/error_details.ts";
 import { projectDir } from "./setup.ts";
 
 const run = promisify(execFile);
@@ -26,18 +28,20 @@ export interface BufCurl {
 
 /** What `buf curl` says of a failed call. */
 export class BufCurlError extends Error {
+  /** `invalid_argument` */
   readonly code: string;
-  /** The ErrorInfo's reason, where there is one. */
+  /** The ErrorInfo's reason. */
   readonly reason: string | undefined;
-  /** All that it printed. */
-  readonly text: string;
+  /** The fields that break a rule. */
+  readonly fields: readonly string[];
 
   constructor(text: string) {
     super(text);
-    const parsed = parseError(text);
-    this.code = parsed.code;
-    this.reason = parsed.reason;
-    this.text = text;
+    const { code, details } = parseObject(text);
+    const detail = (type: string): Buffer => Buffer.from(detailValue(details, type), "base64");
+    this.code = String(code);
+    this.reason = ErrorInfo.decode(detail("google.rpc.ErrorInfo")).reason;
+    this.fields = BadRequest.decode(detail("google.rpc.BadRequest")).fieldViolations.map(({ field }) => field);
   }
 }
 
@@ -61,7 +65,9 @@ export function bufCurl(address: string): BufCurl {
       return parseObject(stdout);
     },
     async watch(method, request, { token, until }) {
-      const child = spawn(buf, args(method, request, token), { stdio: ["ignore", "pipe", "inherit"] });
+      // In a group of its own: `buf` is a script that starts the program, and both are to end.
+      const child = spawn(buf, args(method, request, token), { stdio: ["ignore", "pipe", "inherit"], detached: true });
+      const closed = once(child, "close");
       const seen: Json[] = [];
       let text = "";
       try {
@@ -75,7 +81,8 @@ export function bufCurl(address: string): BufCurl {
           if (until(message)) break;
         }
       } finally {
-        child.kill();
+        if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+        await closed;
       }
       return seen;
     },
@@ -87,16 +94,21 @@ function stderrOf(error: unknown): string {
   throw error;
 }
 
-function parseError(text: string): { readonly code: string; readonly reason: string | undefined } {
-  const code = /"code":\s*"([a-z_]+)"/.exec(text)?.[1] ?? "";
-  return { code, reason: /"reason":\s*"([A-Z_]+)"/.exec(text)?.[1] };
+// Empty, as an absent message is, when there is no such detail.
+function detailValue(details: unknown, type: string): string {
+  const list: readonly unknown[] = Array.isArray(details) ? details : [];
+  const found = list.find((detail) => isJson(detail) && detail.type === type);
+  return isJson(found) ? String(found.value) : "";
+}
+
+function isJson(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function parseObject(text: string): Json {
   const value: unknown = JSON.parse(text);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(`not an object: ${text}`);
-  // An object that came from JSON has string keys and nothing else.
-  return value as Json;
+  if (!isJson(value)) throw new Error(`not an object: ${text}`);
+  return value;
 }
 
 /** What stands at a path in a JSON object. The caller says what it is; a test that is wrong about that fails. */
