@@ -48,7 +48,7 @@ const WRITE_CATEGORIES = `
 // From the categories that were written down to all below them, and from each of those up to the top.
 const PLACE_CATEGORIES = `
   with recursive affected (slug) as (
-    select unnest($1::text[])
+    select unnest($1::text[]) collate "C"
     union
     select c.slug from categories c join affected on c.parent_slug = affected.slug
   ), up (category, slug, words, parent_slug, level) as (

@@ -10,6 +10,12 @@ import { PRODUCT, productOf, type StoredProduct } from "./store.ts";
  */
 export const MAX_RANKED = 2_000;
 
+/**
+ * The highest rank, in millionths. A match of one word is at most 1, but the beginning of a word adds up over all the
+ * words of a product that begin so; 2,000 times as much is more than the longest texts come to.
+ */
+export const MAX_RANK = 2_000_000_000;
+
 /** Where a page of matches ends. The rank is a whole number of millionths, so it compares exactly. */
 export interface SearchPosition {
   readonly rank: number;
@@ -22,8 +28,8 @@ export interface Match {
 }
 
 // `$1` are words of letters and digits (domain-search.ts), so that none is more than a word in the query that is put
-// together here; what is quoted is quoted all the same. A word that means nothing by itself (`the`) is left out, unless
-// there is no other. The last word may be the beginning of one, from two letters on: one begins too many words.
+// together here; what is quoted is quoted all the same. The category's marker is made of a slug that is there, and not
+// of `$2`. A word that means nothing by itself (`the`) is left out, unless there is no other.
 //
 // Both indexes are searched with a query that the planner cannot see, so it takes them whatever the query is.
 const SEARCH_PRODUCTS = `
@@ -32,8 +38,7 @@ const SEARCH_PRODUCTS = `
     from unnest($1::text[]) with ordinality as w (word, place)
   ), term as (
     select case
-      when last and (length(word) > 1 or numnode(stem) = 0)
-        then stem || ('''' || replace(replace(word, '\\', '\\\\'), '''', '''''') || ''':*')::tsquery
+      when last then stem || ('''' || replace(replace(word, '\\', '\\\\'), '''', '''''') || ''':*')::tsquery
       else stem
     end as query
     from word
@@ -41,7 +46,11 @@ const SEARCH_PRODUCTS = `
   ), wanted as materialized (
     select string_agg('(' || query::text || ')', ' & ')::tsquery as words from term
   ), filtered as materialized (
-    select case when $2::text is null then words else words && ('''/' || $2 || '''')::tsquery end as query from wanted
+    select case
+      when $2::text is null then words
+      else words && (select ('''/' || slug || '''')::tsquery from categories where slug = $2)
+    end as query
+    from wanted
   ), best as materialized (
     select s.product_id, s.search from product_search s
     where ts_filter(s.search, '{a,b}') @@ (select query from filtered)
@@ -55,7 +64,8 @@ const SEARCH_PRODUCTS = `
     union all
     select product_id, search from other where not exists (select from best where best.product_id = other.product_id)
   ), ranked as (
-    select product_id as id, (ts_rank(search, (select words from wanted)) * 1000000)::int as rank from candidate
+    select product_id as id, (least(ts_rank(search, (select words from wanted)), ${MAX_RANK / 1e6}) * 1000000)::int as rank
+    from candidate
   ), page as (
     select id, rank from ranked
     where $3::int is null or rank < $3 or (rank = $3 and id > $4)

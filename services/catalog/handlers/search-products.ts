@@ -4,7 +4,7 @@ import type { Deps } from "../deps.ts";
 import { isStorable } from "../domain.ts";
 import { queryWords } from "../domain-search.ts";
 import { productMessage } from "../messages.ts";
-import { type SearchPosition, searchProducts as search } from "../store-search.ts";
+import { MAX_RANK, type SearchPosition, searchProducts as search } from "../store-search.ts";
 import { categoryFilter, pageOf, requireCategory } from "./pages.ts";
 
 const DEFAULT_PAGE_SIZE = 20;
@@ -25,9 +25,6 @@ export const searchProducts =
       nextPageToken: end === undefined ? "" : encodePageToken(filter, [end.rank, end.product.id]),
     };
   };
-
-/** Ranks are at most one, in millionths. */
-const MAX_RANK = 1_000_000;
 
 function readPosition(position: unknown): SearchPosition | undefined {
   if (position === undefined) return undefined;

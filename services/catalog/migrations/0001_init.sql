@@ -7,7 +7,8 @@ return setweight(to_tsvector('english', words), weight)
 
 -- The tree of products. Categories are added and changed, never removed.
 create table categories (
-  slug text collate "C" primary key,
+  -- The form is relied on where a slug becomes part of a search entry or of a query.
+  slug text collate "C" primary key check (slug ~ '^[a-z0-9-]+$'),
   title text not null,
   parent_slug text collate "C" references categories (slug),
   -- The slugs from the top down to this category itself, so that those below one are found without recursion.
