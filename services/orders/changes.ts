@@ -6,7 +6,7 @@ import type { Order } from "./domain-order.ts";
 import * as store from "./store.ts";
 
 /** How long a change made by another process takes to be seen, at the most. This process's own are seen at once. */
-export const WATCH_INTERVAL_MS = 500;
+const WATCH_INTERVAL_MS = 500;
 
 /** How many calls of one process wait for a change at once. */
 export const MAX_WATCHES = 5_000;

@@ -12,7 +12,7 @@ import type { Command, SagaEvent } from "./domain-saga.ts";
  * How long stock is held: far longer than an order takes, and than a payment token is kept. It is a part of the request:
  * with another value an order that is under way would ask for another thing under the same key, and be refused.
  */
-export const HOLD_SECONDS = 15n * 60n;
+const HOLD_SECONDS = 15n * 60n;
 
 /** How long each step's calls may take together; all are well within a lease. */
 const timeoutsMs: Readonly<Record<Command["kind"], number>> = {

@@ -49,7 +49,7 @@ export const testTimings: RunnerTimings = {
   closeMs: 100,
 };
 
-export const UNIT_PRICE = 1_000n;
+const UNIT_PRICE = 1_000n;
 
 /** Calls of tests have ten seconds; with this margin PlaceOrder waits for so long only, and answers in good time. */
 export const answerAfterMs = (waitMs: number): { readonly answerMarginMs: number } => ({
