@@ -91,13 +91,9 @@ test("refuses more watchers than its bound, and takes one again after another le
   expect(await first.next()).toBe(ServingStatus.NOT_SERVING);
   expect(await watch(client, "a.A").ended).toBe(status.RESOURCE_EXHAUSTED);
   first.cancel();
-  await expect
-    .poll(() =>
-      watch(client, "a.A")
-        .next()
-        .catch(() => "refused"),
-    )
-    .toBe(ServingStatus.NOT_SERVING);
+  const again = (): Promise<unknown> => watch(client, "a.A").next();
+  const outcome = () => again().catch(() => "refused");
+  await expect.poll(outcome, { timeout: 10_000 }).toBe(ServingStatus.NOT_SERVING);
 });
 
 test("ends watchers when it closes, so that the server can shut down gracefully", async () => {

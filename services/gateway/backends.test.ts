@@ -9,6 +9,7 @@ import { answerOk, type RawBackend, startRawBackend } from "./testing/raw-backen
 import {
   createCleanup,
   errorInfoOf,
+  eventually,
   rejection,
   startPair,
   startTestGateway,
@@ -25,13 +26,14 @@ const UNAVAILABLE = { reason: "SERVICE_UNAVAILABLE", domain: "toy.v1.ToyService"
 test("says at once which service is down when nothing listens", async () => {
   const gone = await startToyBackend();
   gone.kill();
-  const gateway = await startTestGateway(cleanup, { targets: { toy: [gone.address] } });
+  const limits = { connectTimeoutMs: 15_000 };
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [gone.address] }, limits });
   const client = toyClient(cleanup, gateway.address);
   const startedAt = performance.now();
   const error = await rejection(unary(client, "echo", Buffer.alloc(0)));
   expect(error.code).toBe(codes.UNAVAILABLE);
   expect(errorInfoOf(error)).toMatchObject({ ...UNAVAILABLE, metadata: { service: "toy.v1.ToyService" } });
-  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  expect(performance.now() - startedAt).toBeLessThan(5_000);
 });
 
 test("says so too when no instance is known", async () => {
@@ -66,7 +68,7 @@ test("fails the running calls of a killed backend, and works again when it is ba
   const back = await startToyBackend(backend.port);
   cleanup.add(() => back.kill());
   const answer = () => unary(client, "echo", Buffer.from("again")).then(({ bytes }) => bytes.toString());
-  await expect.poll(() => answer().catch(() => "down"), { timeout: 2_000 }).toBe("again");
+  await eventually(() => answer().catch(() => "down")).toBe("again");
 });
 
 test("ends a half-sent answer with a failure in its trailers", async () => {
@@ -131,10 +133,10 @@ test("loses no call while instances are replaced under load", async () => {
   let current = first;
   for (let i = 0; i < 3; i++) {
     const before = answered;
-    await expect.poll(() => answered).toBeGreaterThan(before + 100);
+    await eventually(() => answered).toBeGreaterThan(before + 100);
     const next = await startToyBackend();
     tell([{ host: "127.0.0.1", port: next.port }]);
-    await expect.poll(() => next.seen.length).toBeGreaterThan(0);
+    await eventually(() => next.seen.length).toBeGreaterThan(0);
     await current.drain();
     current = next;
   }
@@ -150,9 +152,9 @@ test("takes turns among the instances", async () => {
   const gateway = await startTestGateway(cleanup, { targets });
   const client = toyClient(cleanup, gateway.address);
   // The health watch connects all of them.
-  await expect
-    .poll(() => gateway.lines.filter(({ message }) => message === "backend connected").length)
-    .toBe(backends.length);
+  await eventually(() => gateway.lines.filter(({ message }) => message === "backend connected").length).toBe(
+    backends.length,
+  );
   for (let i = 0; i < 30; i++) await unary(client, "echo", Buffer.alloc(0));
   expect(backends.map(({ seen }) => seen.length)).toEqual([10, 10, 10]);
 });
@@ -221,7 +223,7 @@ test("opens further connections when a backend's bound on streams is reached, th
   // One of the six places is taken by the health watch.
   const calls = Array.from({ length: 5 }, () => unary(client, "hang", Buffer.alloc(0)));
   for (const call of calls) call.catch(() => undefined);
-  await expect.poll(() => backend.seen.length).toBe(5);
+  await eventually(() => backend.seen.length).toBe(5);
   expect(backend.sessions.size).toBe(2);
   const error = await rejection(unary(client, "hang", Buffer.alloc(0)));
   expect(error.code).toBe(codes.RESOURCE_EXHAUSTED);

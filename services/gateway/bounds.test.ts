@@ -21,7 +21,8 @@ const cleanup = createCleanup();
 afterEach(() => cleanup.run());
 
 test("ends a call that its backend never ends", async () => {
-  const { client, backend } = await startPair(cleanup, { maxCallMs: 50 });
+  const { client, backend } = await startPair(cleanup, { maxCallMs: 500 });
+  await unary(client, "echo", Buffer.alloc(0));
   const cancelled = once(backend.events, "cancelled");
   const error = await rejection(unary(client, "hang", Buffer.alloc(0)));
   expect(error.code).toBe(codes.DEADLINE_EXCEEDED);
@@ -30,7 +31,8 @@ test("ends a call that its backend never ends", async () => {
 });
 
 test("ends a call in which nothing moves, on either side", async () => {
-  const { gateway, backend } = await startPair(cleanup, { idleCallMs: 50 });
+  const { gateway, backend, client } = await startPair(cleanup, { idleCallMs: 300 });
+  await unary(client, "echo", Buffer.alloc(0));
   const cancelled = once(backend.events, "cancelled");
   const stream = rawCall(await rawSession(cleanup, gateway.address), { ":path": toy.collect.path });
   stream.write(frame(Buffer.alloc(100)).subarray(0, 20)); // half a message, and never the rest
@@ -40,7 +42,7 @@ test("ends a call in which nothing moves, on either side", async () => {
 });
 
 test("does not wait for ever for a caller who does not read a finished answer", async () => {
-  const { gateway } = await startPair(cleanup, { maxCallMs: 300, deadlineGraceMs: 50 });
+  const { gateway } = await startPair(cleanup, { maxCallMs: 1_000, deadlineGraceMs: 50 });
   const session = await rawSession(cleanup, gateway.address);
   const stream = rawCall(session, { ":path": toy.flood.path });
   stream.end(frame(floodRequest(4, 60_000)));

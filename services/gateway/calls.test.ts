@@ -5,6 +5,7 @@ import { frame } from "./framing.ts";
 import {
   createCleanup,
   errorInfoOf,
+  eventually,
   rawCall,
   rawSession,
   rejection,
@@ -115,7 +116,7 @@ test("passes an answer that comes before the client has finished sending", async
     call.write(Buffer.alloc(10));
   });
   expect(error).toMatchObject({ code: codes.ABORTED, details: "heard enough" });
-  await expect.poll(() => gateway.lines.filter(({ message }) => message === "call").length).toBe(1);
+  await eventually(() => gateway.lines.filter(({ message }) => message === "call").length).toBe(1);
 });
 
 test("passes a server stream to its end", async () => {
@@ -160,7 +161,7 @@ test("carries a caller's cancellation to the backend", async () => {
   call.call.cancel();
   expect(await cancelled).toEqual(["hang"]);
   expect((await error).code).toBe(codes.CANCELLED);
-  await expect.poll(() => gateway.lines.find(({ message }) => message === "call")).toMatchObject({ code: "CANCELLED" });
+  await eventually(() => gateway.lines.find(({ message }) => message === "call")).toMatchObject({ code: "CANCELLED" });
 });
 
 test("carries the end of a caller's connection to the backend, and never as the end of a request", async () => {
@@ -187,7 +188,7 @@ test("holds a backend back while its reader is slow, and loses nothing", async (
   stream.end(frame(floodRequest(count, size)));
   await once(stream, "response");
   // Without backpressure all 64 MiB would come; with it, the flow stops by itself.
-  await expect.poll(stopsGrowing(backend.floodedBytes), { interval: 200 }).toBe(true);
+  await eventually(stopsGrowing(backend.floodedBytes), 200).toBe(true);
   // The windows of both connections, and what grpc-js and the kernel take before they hold back.
   expect(backend.floodedBytes()).toBeLessThan(2 * 1_024 * 1_024);
   let bytes = 0;
@@ -212,12 +213,10 @@ test("holds a caller back while the backend does not read", async () => {
     }
   };
   pump();
-  await expect
-    .poll(
-      stopsGrowing(() => sent),
-      { interval: 200 },
-    )
-    .toBe(true);
+  await eventually(
+    stopsGrowing(() => sent),
+    200,
+  ).toBe(true);
   expect(sent).toBeLessThan(4 * 1_024 * 1_024);
 });
 
@@ -227,7 +226,7 @@ test("carries a thousand calls at a time over one connection", async () => {
     Array.from({ length: 1_000 }, (_, i) => unary(client, "echo", Buffer.from(`call ${i}`))),
   );
   expect(answers.every(({ bytes }, i) => bytes.toString() === `call ${i}`)).toBe(true);
-  await expect.poll(() => gateway.lines.filter(({ code }) => code === "OK").length).toBe(1_000);
+  await eventually(() => gateway.lines.filter(({ code }) => code === "OK").length).toBe(1_000);
 });
 
 test("says METHOD_UNKNOWN to what no public service has", async () => {
@@ -246,7 +245,7 @@ test("says METHOD_UNKNOWN to what no public service has", async () => {
 test("writes one line a call, with what is needed to find it and nothing of its content", async () => {
   const { client, gateway } = await startPair(cleanup);
   await unary(client, "echo", Buffer.from("content"));
-  await expect.poll(() => gateway.lines.filter(({ message }) => message === "call")).toHaveLength(1);
+  await eventually(() => gateway.lines.filter(({ message }) => message === "call")).toHaveLength(1);
   expect(gateway.lines.find(({ message }) => message === "call")).toEqual({
     message: "call",
     service: "toy.v1.ToyService",

@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "vitest";
 import { contracts } from "#gen/contracts.ts";
 import { ErrorInfo } from "#gen/google/rpc/error_details.ts";
 import { HealthClient, HealthCheckResponse_ServingStatus as ServingStatus } from "#gen/grpc/health/v1/health.ts";
-import { createCleanup, startTestGateway } from "./testing/setup.ts";
+import { createCleanup, eventually, startTestGateway } from "./testing/setup.ts";
 import { startToyBackend, toyContract } from "./testing/toy-backend.ts";
 
 const cleanup = createCleanup();
@@ -43,25 +43,25 @@ async function startTwo() {
 
 test("tells the health of the whole and of each public service, as the owners tell theirs", async () => {
   const { toys, games, client } = await startTwo();
-  await expect.poll(() => check(client, "")).toBe(ServingStatus.SERVING);
+  await eventually(() => check(client, "")).toBe(ServingStatus.SERVING);
   expect(await check(client, "toy.v1.ToyService")).toBe(ServingStatus.SERVING);
   expect(await check(client, "grpc.health.v1.Health")).toBe(ServingStatus.SERVING);
   games.health.setServing(false);
-  await expect.poll(() => check(client, "game.v1.GameService")).toBe(ServingStatus.NOT_SERVING);
+  await eventually(() => check(client, "game.v1.GameService")).toBe(ServingStatus.NOT_SERVING);
   expect(await check(client, "toy.v1.ToyService")).toBe(ServingStatus.SERVING);
   expect(await check(client, "")).toBe(ServingStatus.NOT_SERVING);
   games.health.setServing(true);
-  await expect.poll(() => check(client, "")).toBe(ServingStatus.SERVING);
+  await eventually(() => check(client, "")).toBe(ServingStatus.SERVING);
   toys.kill();
-  await expect.poll(() => check(client, "toy.v1.ToyService")).toBe(ServingStatus.NOT_SERVING);
+  await eventually(() => check(client, "toy.v1.ToyService")).toBe(ServingStatus.NOT_SERVING);
   const back = await startToyBackend(toys.port);
   cleanup.add(() => back.kill());
-  await expect.poll(() => check(client, "")).toBe(ServingStatus.SERVING);
+  await eventually(() => check(client, "")).toBe(ServingStatus.SERVING);
 });
 
 test("lets callers watch it", async () => {
   const { games, client } = await startTwo();
-  await expect.poll(() => check(client, "")).toBe(ServingStatus.SERVING);
+  await eventually(() => check(client, "")).toBe(ServingStatus.SERVING);
   const stream = client.watch({ service: "" });
   stream.on("error", () => undefined);
   cleanup.add(() => stream.cancel());
@@ -83,7 +83,7 @@ test("is healthy while one instance of each service is", async () => {
   const targets = { toy: [first.address, second.address] };
   const gateway = await startTestGateway(cleanup, { targets, limits: { healthRetryMs: 50 } });
   const client = healthClient(gateway.address);
-  await expect.poll(() => check(client, "")).toBe(ServingStatus.SERVING);
+  await eventually(() => check(client, "")).toBe(ServingStatus.SERVING);
   const stream = client.watch({ service: "" });
   stream.on("error", () => undefined);
   cleanup.add(() => stream.cancel());
@@ -91,7 +91,7 @@ test("is healthy while one instance of each service is", async () => {
   expect((await states.next()).value).toEqual({ status: ServingStatus.SERVING });
   const next = states.next();
   first.kill();
-  await expect.poll(() => gateway.lines.filter(({ message }) => message.includes("closed")).length).toBe(1);
+  await eventually(() => gateway.lines.filter(({ message }) => message.includes("closed")).length).toBe(1);
   second.kill();
   expect((await next).value).toEqual({ status: ServingStatus.NOT_SERVING });
 });

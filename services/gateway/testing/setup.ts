@@ -8,6 +8,7 @@ import {
   makeGenericClientConstructor,
   type ServiceError,
 } from "@grpc/grpc-js";
+import { expect } from "vitest";
 import { ErrorInfo } from "#gen/google/rpc/error_details.ts";
 import { Status } from "#gen/google/rpc/status.ts";
 import { type EndpointSource, staticEndpoints } from "#mesh/discovery/endpoints.ts";
@@ -31,6 +32,14 @@ export function createCleanup(): { add(close: () => unknown): void; run(): Promi
 }
 
 export type Cleanup = ReturnType<typeof createCleanup>;
+
+/** How long a busy machine may take over what is waited for. */
+const PATIENCE_MS = 10_000;
+
+/** Looks again and again, every `intervalMs`, until what it sees is what the matcher after it wants. */
+export function eventually<T>(look: () => T, intervalMs = 20): ReturnType<typeof expect.poll<T>> {
+  return expect.poll(look, { timeout: PATIENCE_MS, interval: intervalMs });
+}
 
 export interface LogLine {
   readonly message: string;
