@@ -33,6 +33,8 @@ afterAll(() => place?.remove());
 interface Command {
   readonly process: ChildProcess;
   readonly output: CapturedOutput;
+  /** Settles once it has said that; rejects, with all that it said, when it ends before. */
+  saw(text: string): Promise<void>;
   /** The exit code, or the signal. */
   readonly ended: Promise<number | string>;
 }
@@ -47,7 +49,13 @@ function shopmesh(args: readonly string[], env: Readonly<Record<string, string>>
   const output = captureOutput();
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => output.write(String(chunk)));
   const ended = once(child, "close").then(([code, signal]) => code ?? signal);
-  return { process: child, output, ended };
+  const saw = (text: string): Promise<void> => {
+    const over = ended.then((code) => {
+      throw new Error(`it ended with ${code} before it said "${text}":\n${output.text()}`);
+    });
+    return Promise.race([output.saw(text), over]);
+  };
+  return { process: child, output, saw, ended };
 }
 
 /** Everything that a run consists of. */
@@ -98,7 +106,7 @@ test("says that no shop runs", async () => {
 
 test("runs, tells its status, refuses a second shop in its folder, and leaves nobody behind at Ctrl-C", async () => {
   const up = shopmesh(["up"]);
-  await up.output.saw("Ctrl-C stops everything");
+  await up.saw("Ctrl-C stops everything");
   expect(up.output.text()).toContain(`Shopmesh is ready at 127.0.0.1:${place.port} after`);
 
   const status = shopmesh(["status", "--json"]);
@@ -126,7 +134,7 @@ test("runs, tells its status, refuses a second shop in its folder, and leaves no
 
 test("can be stopped before it is ready", async () => {
   const up = shopmesh(["up"]);
-  await up.output.saw("is ready on port");
+  await up.saw("is ready on port");
   const pids = await pidsOfRun();
   expect(pids.length).toBeGreaterThan(1);
   const begin = performance.now();
@@ -138,25 +146,25 @@ test("can be stopped before it is ready", async () => {
 
 test("starts a service that was killed again, on the same port", async () => {
   const up = shopmesh(["up"]);
-  await up.output.saw("Ctrl-C stops everything");
+  await up.saw("Ctrl-C stops everything");
   const state = await readRunState(dataFolder(place.dataDir));
   const cart = state?.processes.find(({ name }) => name === "cart");
   if (cart === undefined) throw new Error("no cart in the run file");
   process.kill(cart.pid, "SIGKILL");
-  await up.output.saw("cart ended by signal SIGKILL; starting again in 0.5 s");
-  await up.output.saw(`cart is ready again on port ${cart.port}`);
+  await up.saw("cart ended by signal SIGKILL; starting again in 0.5 s");
+  await up.saw(`cart is ready again on port ${cart.port}`);
   up.process.kill("SIGINT");
   expect(await up.ended).toBe(0);
 }, 120_000);
 
 test("starts again after it was killed itself, and everything ends then that it had started", async () => {
   const killed = shopmesh(["up"]);
-  await killed.output.saw("Ctrl-C stops everything");
+  await killed.saw("Ctrl-C stops everything");
   const pids = await pidsOfRun();
   killed.process.kill("SIGKILL");
   await killed.ended;
   const up = shopmesh(["up"]);
-  await up.output.saw("Ctrl-C stops everything");
+  await up.saw("Ctrl-C stops everything");
   for (const pid of pids) expect(await isRunning(pid)).toBe(false);
   up.process.kill("SIGINT");
   expect(await up.ended).toBe(0);

@@ -18,7 +18,8 @@ export interface ProcessLog {
   close(): void;
 }
 
-const keptErrors = 10;
+// Enough for an error with its stack.
+const keptErrors = 20;
 const plain = createPaint(false);
 
 export function createProcessLog(options: {
