@@ -21,6 +21,8 @@ export interface TestCatalog {
   readonly deps: Deps;
   readonly clock: FakeClock;
   readonly shop: TestMesh;
+  /** How often a transaction had to be run again, because it and another one stood in each other's way. */
+  retries(): number;
   /** As the shopmesh command sees it; to be called with `asOperator()`. */
   readonly operator: Client<typeof CatalogService>;
   /** As somebody without a token sees it, through the gateway; to be called with `shop.call()`. */
@@ -40,9 +42,10 @@ export type Part = NonNullable<ImportProductsRequest["part"]>;
 export async function startTestCatalog(): Promise<TestCatalog> {
   const database = await testDatabase(new URL("../migrations/", import.meta.url));
   const clock = fakeClock();
+  const { db, retries } = countRetries(database.db);
   const validator = createRequestValidator(readDescriptors);
   const deps: Deps = {
-    db: database.db,
+    db,
     clock,
     newId,
     currencyCode: "EUR",
@@ -56,7 +59,7 @@ export async function startTestCatalog(): Promise<TestCatalog> {
   const { createdCount } = await importRows([categoryPart("motors", "Motors")]);
   if (createdCount !== 1) throw new Error("the first category was not imported");
   return {
-    ...{ db: database.db, deps, clock, shop, operator, asOperator, importRows, importParts },
+    ...{ db, retries, deps, clock, shop, operator, asOperator, importRows, importParts },
     anyone: shop.mesh("gateway").client(CatalogService),
     async create(content) {
       const request = { requestId: newId("req"), product: inputOf(content) };
@@ -69,6 +72,22 @@ export async function startTestCatalog(): Promise<TestCatalog> {
       await database.close();
     },
   };
+}
+
+function countRetries(db: Database): { readonly db: Database; retries(): number } {
+  let retries = 0;
+  const counted: Database = {
+    ...db,
+    transaction: (work, options) => {
+      let attempts = 0;
+      return db.transaction((tx, opened) => {
+        if (attempts > 0) retries += 1;
+        attempts += 1;
+        return work(tx, opened);
+      }, options);
+    },
+  };
+  return { db: counted, retries: () => retries };
 }
 
 async function* requestsOf(parts: Iterable<Part> | AsyncIterable<Part>): AsyncGenerator<ImportProductsRequest> {
