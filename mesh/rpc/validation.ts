@@ -25,7 +25,7 @@ export function createRequestValidator(descriptors: () => Uint8Array): RequestVa
   const load = () => {
     if (loaded === undefined) {
       const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptors()));
-      loaded = { registry, validator: createValidator({ registry }) };
+      loaded = { registry, validator: createValidator({ registry, regexMatch: createPatternMatcher() }) };
     }
     return loaded;
   };
@@ -34,6 +34,22 @@ export function createRequestValidator(descriptors: () => Uint8Array): RequestVa
     const type = registry.getMessage(typeName);
     if (type === undefined) throw new TypeError(`the descriptors hold no message ${typeName}`);
     return (bytes) => check(validator, type, bytes);
+  };
+}
+
+/**
+ * Matches the patterns of contracts with the engine of the platform. The validator's own, an RE2 in JavaScript, guards
+ * against patterns that take exponential time; ours are written by us and reviewed, and this takes a tenth of the time.
+ */
+function createPatternMatcher(): (pattern: string, text: string) => boolean {
+  const compiled = new Map<string, RegExp>();
+  return (pattern, text) => {
+    let expression = compiled.get(pattern);
+    if (expression === undefined) {
+      expression = new RegExp(pattern, "u");
+      compiled.set(pattern, expression);
+    }
+    return expression.test(text);
   };
 }
 
