@@ -1,7 +1,7 @@
 import { OperatorError } from "./operator-error.ts";
 
 /** Thrown when the operator gave up before the shop was ready. */
-export class InterruptedError extends OperatorError {
+class InterruptedError extends OperatorError {
   constructor() {
     super("interrupted", { exitCode: 130 });
     this.name = "InterruptedError";

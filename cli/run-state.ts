@@ -4,7 +4,7 @@ import type { DataFolder } from "./data/folder.ts";
 import type { RunProcess, RunState } from "./data/run-file.ts";
 import type { PostgresServer } from "./postgres-server.ts";
 import type { ProcessStatus } from "./supervisor/supervise.ts";
-import { simulatorName, targetsOf } from "./topology.ts";
+import { simulatorName, type Targets } from "./topology.ts";
 
 /** Returns what makes, of the processes as they are, the state to write down. */
 export function describeRun(run: {
@@ -12,7 +12,7 @@ export function describeRun(run: {
   readonly address: string;
   readonly runId: string;
   readonly secret: string;
-  readonly ports: ReadonlyMap<string, number>;
+  readonly targets: Targets;
   readonly postgres: PostgresServer;
   readonly startTime: Date;
 }): (processes: readonly ProcessStatus[]) => RunState {
@@ -24,7 +24,7 @@ export function describeRun(run: {
     address: run.address,
     startTime,
     secret: run.secret,
-    targets: targetsOf(run.ports),
+    targets: run.targets,
     processes: [...processes.map(describeProcess), ...postgres],
   });
 }

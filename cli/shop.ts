@@ -22,14 +22,13 @@ import type { Settings } from "./settings.ts";
 import { createFleet, type Fleet, type Tiers } from "./supervisor/fleet.ts";
 import { defaultRestartPolicy, type ProcessStatus } from "./supervisor/supervise.ts";
 import {
-  checkPrograms,
+  findServices,
   gatewayName,
   planGateway,
   planInnerPrograms,
   privatePrograms,
   type RunPlan,
-  servicesWithData,
-  simulatorName,
+  type Service,
   targetsOf,
 } from "./topology.ts";
 
@@ -71,15 +70,16 @@ const stopGraceMs = 12_000;
  * stopped again, when it cannot.
  */
 export async function startShop(options: StartShopOptions): Promise<Shop> {
+  const services = findServices(options.programsDir);
   const terminal = createTerminal({
     output: options.output,
     verbose: options.verbose,
     clock: options.clock ?? systemClock,
-    names: [gatewayName, ...servicesWithData, simulatorName, "postgres"],
+    names: [gatewayName, ...privatePrograms(services), "postgres"],
   });
   const releases = createReleases((name, error) => terminal.warn(`${name} did not stop cleanly: ${messageOf(error)}`));
   try {
-    return await start({ ...options, terminal, releases, begin: performance.now() });
+    return await start({ ...options, services, terminal, releases, begin: performance.now() });
   } catch (error) {
     await releases.run();
     throw error;
@@ -87,6 +87,7 @@ export async function startShop(options: StartShopOptions): Promise<Shop> {
 }
 
 interface Context extends StartShopOptions {
+  readonly services: readonly Service[];
   readonly terminal: Terminal;
   readonly releases: Releases;
   readonly begin: number;
@@ -96,7 +97,7 @@ async function start(context: Context): Promise<Shop> {
   const { port, terminal, releases, signal } = context;
   const address = `${loopback}:${port}`;
   const folder = await claimFolder(context);
-  const secrets = loadSecrets(folder.secretsFile, servicesWithData);
+  const secrets = loadSecrets(folder.secretsFile, servicesWithData(context));
   const postgres = await openPostgres(folder, context);
   throwIfInterrupted(signal);
   const plan = await planRun({ folder, secrets, postgres }, context);
@@ -118,9 +119,8 @@ async function start(context: Context): Promise<Shop> {
 }
 
 // Everything that can be wrong before anything has been started, and the claim on the folder.
-async function claimFolder({ port, dataDir, programsDir, terminal, releases }: Context): Promise<DataFolder> {
+async function claimFolder({ port, dataDir, terminal, releases }: Context): Promise<DataFolder> {
   checkNodeVersion();
-  checkPrograms(programsDir);
   const folder = dataFolder(dataDir);
   prepareDataFolder(folder);
   const lock = await takeLock(folder.lockDir);
@@ -149,18 +149,22 @@ async function openPostgres(folder: DataFolder, context: Context): Promise<Postg
 
 async function planRun(
   parts: { readonly folder: DataFolder; readonly secrets: Secrets; readonly postgres: PostgresServer },
-  { port, postgresPrefix, programsDir, logLevel, env = process.env }: Context,
+  context: Context,
 ): Promise<RunPlan> {
   const { folder, secrets, postgres } = parts;
+  const { services, port, postgresPrefix, programsDir, logLevel, env = process.env } = context;
+  const passwords = servicesWithData(context).map((name) => [name, secrets.databasePasswords[name] ?? ""]);
   const databaseUrls = await provisionDatabases(postgres.adminUrl, {
-    passwords: secrets.databasePasswords,
+    passwords: Object.fromEntries(passwords),
     prefix: postgresPrefix,
   });
-  const freePorts = await findFreePorts(privatePrograms.length);
+  const names = privatePrograms(services);
+  const freePorts = await findFreePorts(names.length);
   return {
     programsDir,
+    services,
     publicPort: port,
-    ports: new Map(privatePrograms.map((name, index) => [name, freePorts[index] ?? 0])),
+    ports: new Map(names.map((name, index) => [name, freePorts[index] ?? 0])),
     databaseUrls,
     secrets,
     runId: randomUUID(),
@@ -181,8 +185,9 @@ function openFleet(
   { terminal, releases, clock = systemClock, hasten }: Context,
 ): Fleet {
   const { folder, plan, postgres, address } = parts;
-  const { runId, runSecret: secret, ports } = plan;
-  const describe = describeRun({ folder, runId, address, secret, ports, postgres, startTime: clock.now() });
+  const { runId, runSecret: secret } = plan;
+  const targets = targetsOf(plan);
+  const describe = describeRun({ folder, runId, address, secret, targets, postgres, startTime: clock.now() });
   releases.add("the run file", () => removeRunState(folder));
   const fleet = createFleet({
     logsDir: folder.logsDir,
@@ -206,7 +211,7 @@ async function openShop(parts: {
 }): Promise<void> {
   const { fleet, plan, folder, address, terminal, signal } = parts;
   await startInTime(fleet, planInnerPrograms(plan));
-  const mesh = operatorMesh({ secret: plan.runSecret, targets: targetsOf(plan.ports) });
+  const mesh = operatorMesh({ secret: plan.runSecret, targets: targetsOf(plan) });
   try {
     await loadSampleIfEmpty({ mesh, markerFile: folder.loadingFile, terminal, signal });
   } finally {
@@ -228,6 +233,10 @@ async function startInTime(fleet: Fleet, tiers: Tiers): Promise<void> {
   }
   const names = fleet.processes().filter(({ state }) => state !== "ready");
   throw new OperatorError(`${names.map(({ name }) => name).join(", ")} took no calls after ${readyMs / 1000} s`);
+}
+
+function servicesWithData({ services }: Context): readonly string[] {
+  return services.filter(({ ownsData }) => ownsData).map(({ name }) => name);
 }
 
 function raise(error: OperatorError): never {

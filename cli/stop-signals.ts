@@ -1,3 +1,4 @@
+import { deferred } from "./deferred.ts";
 import { messageOf, OperatorError } from "./operator-error.ts";
 
 /** What tells the supervisor to stop. */
@@ -28,14 +29,11 @@ export function watchStopSignals(): StopSignals {
   const hasten = new AbortController();
   let firstAt = 0;
   let defect: OperatorError | undefined;
-  let settle: (reason: string) => void = () => undefined;
-  const stopped = new Promise<string>((resolve) => {
-    settle = resolve;
-  });
+  const stopped = deferred<string>();
   const onWish = (reason: string): void => {
     if (!stop.signal.aborted) {
       firstAt = performance.now();
-      settle(reason);
+      stopped.resolve(reason);
       stop.abort();
     } else if (performance.now() - firstAt > sameWishMs) {
       hasten.abort();
@@ -52,7 +50,7 @@ export function watchStopSignals(): StopSignals {
   return {
     stop: stop.signal,
     hasten: hasten.signal,
-    stopped,
+    stopped: stopped.promise,
     defect: () => defect,
     close() {
       clearInterval(parentWatch);

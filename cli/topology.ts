@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { loopback } from "./checks/ports.ts";
 import { runIdVariable } from "./data/leftovers.ts";
@@ -8,23 +8,30 @@ import type { LogLevel } from "./settings.ts";
 import type { Tiers } from "./supervisor/fleet.ts";
 import type { Program } from "./supervisor/process.ts";
 
-/** The services that keep data, each in a database of its own. */
-export const servicesWithData = ["catalog", "inventory", "cart", "orders", "payments", "identity"] as const;
-type DataService = (typeof servicesWithData)[number];
+/** One service of the shop, apart from the gateway. */
+export interface Service {
+  /** The name of its folder. */
+  readonly name: string;
+  /** Whether it keeps data, and so has a database of its own: it does when it brings migrations. */
+  readonly ownsData: boolean;
+}
 
 export const gatewayName = "gateway";
 export const simulatorName = "payment-gateway";
 
 // What stops together, and when: whoever calls goes before whoever is called, so that work under way can be finished.
-// The gateway is not among them: it is the door, and opens last and closes first.
-const innerTiers = [["orders"], ["cart", "payments"], ["catalog", "inventory", "identity"], [simulatorName]] as const;
-
-type ProgramName = (typeof innerTiers)[number][number] | typeof gatewayName;
+// The gateway is not among them: it is the door, and opens last and closes first. Services that are not named here are
+// taken for callers, and go first.
+const calledServices = [
+  ["cart", "payments"],
+  ["catalog", "inventory", "identity"],
+] as const;
 
 /** What the programs of one run need to know. */
 export interface RunPlan {
   /** Where the built programs are: `dist/`. */
   readonly programsDir: URL;
+  readonly services: readonly Service[];
   readonly publicPort: number;
   /** The port of each program but the gateway. */
   readonly ports: ReadonlyMap<string, number>;
@@ -41,25 +48,35 @@ export interface RunPlan {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** The programs that need a port of their own on the loopback. */
-export const privatePrograms: readonly string[] = innerTiers.flat();
+/** The services that have been built. Throws OperatorError when a program is missing that there is no shop without. */
+export function findServices(programsDir: URL): readonly Service[] {
+  for (const name of [gatewayName, simulatorName, ...calledServices.flat()]) {
+    const file = programFile(name, programsDir);
+    if (!existsSync(file)) throw new OperatorError(`${file} is missing: build first, with npm run build`);
+  }
+  return readdirSync(new URL("services/", programsDir))
+    .filter((name) => name !== gatewayName && existsSync(programFile(name, programsDir)))
+    .map((name) => ({ name, ownsData: existsSync(new URL(`services/${name}/migrations`, programsDir)) }));
+}
+
+/** The names of all programs that need a port of their own on the loopback. */
+export function privatePrograms(services: readonly Service[]): readonly string[] {
+  return [...services.map(({ name }) => name), simulatorName];
+}
 
 /** Where each service listens, by its name. */
-export function targetsOf(ports: ReadonlyMap<string, number>): Readonly<Record<string, readonly string[]>> {
-  return Object.fromEntries(servicesWithData.map((name) => [name, [`${loopback}:${portOf(ports, name)}`]]));
+export function targetsOf({ services, ports }: Pick<RunPlan, "services" | "ports">): Targets {
+  return Object.fromEntries(services.map(({ name }) => [name, [`${loopback}:${portOf(ports, name)}`]]));
 }
 
-/** Checks that all programs have been built. Throws OperatorError when one is missing. */
-export function checkPrograms(programsDir: URL): void {
-  const missing = [gatewayName, ...innerTiers.flat()]
-    .map((name) => programFile(name, programsDir))
-    .find((file) => !existsSync(file));
-  if (missing !== undefined) throw new OperatorError(`${missing} is missing: build first, with npm run build`);
-}
+export type Targets = Readonly<Record<string, readonly string[]>>;
 
 /** The programs behind the gateway, in tiers from the first to stop to the last. */
 export function planInnerPrograms(plan: RunPlan): Tiers {
-  return innerTiers.map((tier) => tier.map((name) => planProgram(name, plan)));
+  const called: readonly string[] = calledServices.flat();
+  const names = plan.services.map(({ name }) => name);
+  const callers = names.filter((name) => !called.includes(name));
+  return [callers, ...calledServices, [simulatorName]].map((tier) => tier.map((name) => planProgram(name, plan)));
 }
 
 /** The gateway: nobody can use it before all others are there. */
@@ -67,7 +84,7 @@ export function planGateway(plan: RunPlan): Tiers {
   return [[planProgram(gatewayName, plan)]];
 }
 
-function planProgram(name: ProgramName, plan: RunPlan): Program {
+function planProgram(name: string, plan: RunPlan): Program {
   const port = name === gatewayName ? plan.publicPort : portOf(plan.ports, name);
   const env = { ...commonEnv(plan), ...ownEnv(name, port, plan) };
   return { name, file: programFile(name, plan.programsDir), port, env };
@@ -79,7 +96,7 @@ function programFile(name: string, programsDir: URL): string {
 }
 
 // Each process gets what it needs and nothing else: above all, no other service's database.
-function ownEnv(name: ProgramName, port: number, plan: RunPlan): Readonly<Record<string, string>> {
+function ownEnv(name: string, port: number, plan: RunPlan): Readonly<Record<string, string>> {
   if (name === simulatorName) {
     return {
       SHOPMESH_SIMULATOR_PORT: String(port),
@@ -89,14 +106,15 @@ function ownEnv(name: ProgramName, port: number, plan: RunPlan): Readonly<Record
   }
   const member = {
     SHOPMESH_LISTEN: `${loopback}:${port}`,
-    SHOPMESH_TARGETS: JSON.stringify(targetsOf(plan.ports)),
+    SHOPMESH_TARGETS: JSON.stringify(targetsOf(plan)),
     SHOPMESH_SECRET: plan.runSecret,
     SHOPMESH_INSTANCE: `${name}-1`,
   };
   if (name === gatewayName) return { ...member, SHOPMESH_PORT: String(port) };
+  const databaseUrl = plan.databaseUrls.get(name);
   return {
     ...member,
-    SHOPMESH_DATABASE_URL: databaseUrlOf(plan, name),
+    ...(databaseUrl === undefined ? {} : { SHOPMESH_DATABASE_URL: databaseUrl }),
     ...(name === "payments" ? gatewayAccess(plan) : {}),
   };
 }
@@ -123,10 +141,4 @@ function portOf(ports: ReadonlyMap<string, number>, name: string): number {
   const port = ports.get(name);
   if (port === undefined) throw new Error(`no port was planned for ${name}`);
   return port;
-}
-
-function databaseUrlOf(plan: RunPlan, name: DataService): string {
-  const url = plan.databaseUrls.get(name);
-  if (url === undefined) throw new Error(`no database was planned for ${name}`);
-  return url;
 }

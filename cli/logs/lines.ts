@@ -7,7 +7,7 @@ export interface LineSplitter {
 }
 
 /** Longer lines are cut here, with a note of how much is missing, so that no process can fill our memory. */
-export const maxLineBytes = 64 * 1024;
+const maxLineBytes = 64 * 1024;
 
 /** Makes a splitter. Lines end in `\n` or `\r\n`; empty ones are left out. Bytes are UTF-8. */
 export function createLineSplitter(maxBytes: number = maxLineBytes): LineSplitter {

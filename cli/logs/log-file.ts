@@ -7,7 +7,7 @@ export interface LogFile {
   close(): void;
 }
 
-export const maxLogBytes = 10 * 1024 * 1024;
+const maxLogBytes = 10 * 1024 * 1024;
 
 /**
  * Opens a log file, readable by its owner only. The first write that fails is reported by `onError`; after it nothing

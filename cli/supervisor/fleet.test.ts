@@ -127,6 +127,14 @@ test("doubles the delay up to its bound", async () => {
   expect(delays.slice(0, 3)).toEqual(["0.1", "0.2", "0.3"]);
 });
 
+test("begins again with the first delay after a life that was long enough", async () => {
+  const crashing = workshop.program("steady", `process.send({ type: "ready" }, () => process.exit(1));`);
+  const { fleet, output } = start([[crashing]], { ...quick, initialMs: 100, maxMs: 10_000, steadyMs: 1 });
+  await output.saw("starting again in 0.1 s", { times: 3 });
+  await fleet.stop({ graceMs: 10_000 });
+  expect(output.text()).not.toContain("starting again in 0.2 s");
+});
+
 test("kills a restarted process that does not get ready in time, and tries again", async () => {
   const marker = join(workshop.dir, "second-life");
   const hanging = workshop.program(

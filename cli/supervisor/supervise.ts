@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "#mesh/clock.ts";
+import { deferred } from "../deferred.ts";
 import type { ProcessLog } from "../logs/process-log.ts";
 import { type Exit, type Program, type RunningProcess, type StopOptions, startProcess } from "./process.ts";
 
@@ -42,11 +43,14 @@ export type ProcessEvent =
   | { readonly kind: "ended"; readonly exit: Exit; readonly wasReady: boolean; readonly restartInMs: number }
   | { readonly kind: "stopped"; readonly exit: Exit };
 
+/** How the first start of a process went. */
+export type FirstStart = { readonly ready: true } | { readonly ready: false; readonly exit: Exit };
+
 export interface SupervisedProcess {
   readonly name: string;
   status(): ProcessStatus;
-  /** How the first start went: ready, or ended before. Later starts are reported as events alone. */
-  readonly firstStart: Promise<{ readonly ready: true } | { readonly ready: false; readonly exit: Exit }>;
+  /** Settles with the first start: ready, or ended before. Later starts are reported as events alone. */
+  readonly firstStart: Promise<FirstStart>;
   /** Ends it for good. Idempotent. */
   stop(options: StopOptions): Promise<void>;
 }
@@ -64,54 +68,36 @@ export interface SuperviseOptions {
  * a person must put right.
  */
 export function supervise(options: SuperviseOptions): SupervisedProcess {
-  const { program, policy, clock, onEvent } = options;
+  const { program, policy } = options;
   const stopping = new AbortController();
-  let state: ProcessState = "starting";
-  let restarts = -1;
-  let startTime = clock.now();
+  const firstStart = deferred<FirstStart>();
+  const record = createRecord(options);
   let current: RunningProcess | undefined;
-  let settleFirst: (outcome: Awaited<SupervisedProcess["firstStart"]>) => void = () => undefined;
-  const firstStart: SupervisedProcess["firstStart"] = new Promise((resolve) => {
-    settleFirst = resolve;
-  });
-
-  const status = (): ProcessStatus => {
-    const pid = state === "starting" || state === "ready" ? (current?.pid ?? 0) : 0;
-    return { name: program.name, port: program.port, pid, state, startTime, restarts };
-  };
-  const enter = (next: ProcessState, event: ProcessEvent): void => {
-    state = next;
-    onEvent(event, status());
-  };
 
   // One life of the process, from its start to its end.
   const live = async (): Promise<{ readonly exit: Exit; readonly wasReady: boolean; readonly livedMs: number }> => {
     const begin = performance.now();
-    startTime = clock.now();
-    restarts++;
     const running = startProcess(program, options.log);
     current = running;
-    enter("starting", { kind: "starting" });
+    record.began(running.pid);
     const wasReady = await readyInTime(running, policy.readyMs);
     if (wasReady && !stopping.signal.aborted) {
-      enter("ready", { kind: "ready", afterMs: performance.now() - begin });
-      settleFirst({ ready: true });
+      record.enter("ready", { kind: "ready", afterMs: performance.now() - begin });
+      firstStart.resolve({ ready: true });
     }
-    const exit = await running.exited;
-    return { exit, wasReady, livedMs: performance.now() - begin };
+    return { exit: await running.exited, wasReady, livedMs: performance.now() - begin };
   };
-
   const run = async (): Promise<void> => {
     for (let delayMs = policy.initialMs; ; ) {
       const { exit, wasReady, livedMs } = await live();
-      if (stopping.signal.aborted || (!wasReady && restarts === 0)) {
-        enter("stopped", { kind: "stopped", exit });
-        return settleFirst({ ready: false, exit });
+      if (stopping.signal.aborted || (!wasReady && record.status().restarts === 0)) {
+        record.enter("stopped", { kind: "stopped", exit });
+        return firstStart.resolve({ ready: false, exit });
       }
       if (livedMs >= policy.steadyMs) delayMs = policy.initialMs;
-      enter("waiting", { kind: "ended", exit, wasReady, restartInMs: delayMs });
+      record.enter("waiting", { kind: "ended", exit, wasReady, restartInMs: delayMs });
       await delay(delayMs, undefined, { signal: stopping.signal }).catch(() => undefined);
-      if (stopping.signal.aborted) return enter("stopped", { kind: "stopped", exit });
+      if (stopping.signal.aborted) return record.enter("stopped", { kind: "stopped", exit });
       delayMs = Math.min(delayMs * 2, policy.maxMs);
     }
   };
@@ -119,13 +105,38 @@ export function supervise(options: SuperviseOptions): SupervisedProcess {
   const finished = run();
   return {
     name: program.name,
-    status,
-    firstStart,
+    status: record.status,
+    firstStart: firstStart.promise,
     async stop(stopOptions) {
       stopping.abort();
       await current?.stop(stopOptions);
       await finished;
     },
+  };
+}
+
+interface ProcessRecord {
+  status(): ProcessStatus;
+  /** A process was started. */
+  began(pid: number): void;
+  enter(state: ProcessState, event: ProcessEvent): void;
+}
+
+/** Knows how a process is, and reports every change. */
+function createRecord({ program: { name, port }, clock, onEvent }: SuperviseOptions): ProcessRecord {
+  let status: ProcessStatus = { name, port, pid: 0, state: "starting", startTime: clock.now(), restarts: -1 };
+  const enter = (state: ProcessState, event: ProcessEvent): void => {
+    const lives = state === "starting" || state === "ready";
+    status = { ...status, state, pid: lives ? status.pid : 0 };
+    onEvent(event, status);
+  };
+  return {
+    status: () => status,
+    began(pid) {
+      status = { ...status, pid, startTime: clock.now(), restarts: status.restarts + 1 };
+      enter("starting", { kind: "starting" });
+    },
+    enter,
   };
 }
 

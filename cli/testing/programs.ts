@@ -38,22 +38,25 @@ export function createWorkshop(): Workshop {
 /** Keeps what is written, and tells when a text has come. */
 export interface CapturedOutput extends Output {
   text(): string;
-  /** Settles once the output holds the text. The test's own timeout is the bound. */
-  saw(text: string): Promise<void>;
+  /** Settles once the output holds the text, so many times if asked. The test's own timeout is the bound. */
+  saw(text: string, options?: { readonly times?: number }): Promise<void>;
 }
 
 export function captureOutput(): CapturedOutput {
   let all = "";
-  let waiting: { readonly text: string; readonly resolve: () => void }[] = [];
+  let waiting: { readonly isOver: () => boolean; readonly resolve: () => void }[] = [];
   return {
     colour: false,
     write(text) {
       all += text;
-      for (const { resolve } of waiting.filter((waiter) => all.includes(waiter.text))) resolve();
-      waiting = waiting.filter((waiter) => !all.includes(waiter.text));
+      for (const { resolve } of waiting.filter(({ isOver }) => isOver())) resolve();
+      waiting = waiting.filter(({ isOver }) => !isOver());
     },
     text: () => all,
-    saw: (text) => (all.includes(text) ? Promise.resolve() : new Promise((resolve) => waiting.push({ text, resolve }))),
+    saw(text, { times = 1 } = {}) {
+      const isOver = (): boolean => all.split(text).length > times;
+      return isOver() ? Promise.resolve() : new Promise((resolve) => waiting.push({ isOver, resolve }));
+    },
   };
 }
 

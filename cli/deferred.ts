@@ -1,0 +1,14 @@
+/** A promise that somebody else settles. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>;
+  /** Only the first time counts. */
+  resolve(value: T): void;
+}
+
+export function deferred<T>(): Deferred<T> {
+  let settle: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, resolve: (value) => settle(value) };
+}
