@@ -27,7 +27,7 @@ export interface BufCurl {
 }
 
 /** What `buf curl` says of a failed call. */
-export class BufCurlError extends Error {
+class BufCurlError extends Error {
   /** `invalid_argument` */
   readonly code: string;
   /** The ErrorInfo's reason. */
