@@ -23,7 +23,7 @@ describe("GetProduct", () => {
       { name: "A", value: "second" },
     ],
     variants: [
-      variant("FULL-B", { title: "B", priceMinor: 1_000_000_000_000n, attributes: [{ name: "Brake", value: "yes" }] }),
+      variant("FULL-B", { title: "B", priceMinor: 1_000_000_000n, attributes: [{ name: "Brake", value: "yes" }] }),
       variant("FULL-A", { priceMinor: 0n, weightGrams: 0, dimensions: undefined }),
     ],
   });

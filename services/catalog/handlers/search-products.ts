@@ -1,4 +1,6 @@
 import type { SearchProductsRequest, SearchProductsResponse } from "#gen/shop/catalog/v1/catalog_service.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+import { epochMs } from "#mesh/rpc/call-context.ts";
 import { decodePageToken, encodePageToken, invalidPageToken } from "#mesh/rpc/page-token.ts";
 import type { Deps } from "../deps.ts";
 import { isStorable } from "../domain.ts";
@@ -11,13 +13,16 @@ const DEFAULT_PAGE_SIZE = 20;
 
 export const searchProducts =
   ({ db }: Deps) =>
-  async (request: SearchProductsRequest): Promise<SearchProductsResponse> => {
+  async (request: SearchProductsRequest, call: Call): Promise<SearchProductsResponse> => {
     const words = queryWords(request.query);
     const filter = ["SearchProducts", words, request.categorySlug];
     const categorySlug = categoryFilter(request.categorySlug);
     const after = readPosition(decodePageToken(filter, request.pageToken));
     const limit = request.pageSize || DEFAULT_PAGE_SIZE;
-    const found = words.length === 0 ? [] : await search(db, { words, categorySlug, after, limit: limit + 1 });
+    const wanted = { words, categorySlug, after, limit: limit + 1 };
+    // Anybody may ask for anything, and a search can be dear: the database gives up when the caller does.
+    const statementTimeoutMs = call.deadline - epochMs();
+    const found = words.length === 0 ? [] : await db.transaction((tx) => search(tx, wanted), { statementTimeoutMs });
     if (found.length === 0) await requireCategory(db, categorySlug);
     const { items, end } = pageOf(found, limit);
     return {

@@ -79,6 +79,8 @@ create table product_search (
 create index product_search_by_category on product_search (category_slug, product_id);
 
 -- The first finds every match. The second finds those that match by title, SKU or category alone: the best ones, which
--- must not be missed where a query matches too many products for all of them to be ranked.
-create index product_search_all on product_search using gin (search);
-create index product_search_best on product_search using gin (ts_filter(search, '{a,b}'));
+-- must not be missed where a query matches too many products for all of them to be ranked. What waits to be merged into
+-- an index is read by every search, so it is kept to 1 MiB.
+create index product_search_all on product_search using gin (search) with (gin_pending_list_limit = 1024);
+create index product_search_best on product_search using gin (ts_filter(search, '{a,b}'))
+  with (gin_pending_list_limit = 1024);
