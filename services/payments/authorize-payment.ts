@@ -4,6 +4,7 @@ import type { Call } from "#mesh/rpc/call.ts";
 import { currencyMismatch, digestOf, earlierCopy, newOperation, noteOperation, timeLimit } from "./change-payment.ts";
 import { type Deps, fail } from "./deps.ts";
 import { paymentMessage } from "./messages.ts";
+import type * as operationStore from "./operation-store.ts";
 import { finish, type Performed } from "./operations.ts";
 import * as store from "./store.ts";
 
@@ -59,7 +60,7 @@ async function beginOnce(deps: Deps, request: AuthorizePaymentRequest, call: Cal
 
 interface Beginning {
   readonly request: AuthorizePaymentRequest;
-  readonly key: store.OperationKey;
+  readonly key: operationStore.OperationKey;
   readonly requestSha256: Buffer;
 }
 

@@ -5,6 +5,7 @@ import { isUniqueViolation, principalOf, type Transaction, type TransactionOptio
 import type { Call } from "#mesh/rpc/call.ts";
 import { type Deps, fail } from "./deps.ts";
 import type { OperationKind, Plan } from "./domain.ts";
+import * as operationStore from "./operation-store.ts";
 import { finish, type Performed } from "./operations.ts";
 import * as store from "./store.ts";
 
@@ -22,8 +23,8 @@ const SETTLE_AFTER_MS = 15_000;
 /** A new operation, pending. */
 export function newOperation(
   { clock, newId }: Pick<Deps, "clock" | "newId">,
-  given: Pick<store.OperationRow, "paymentId" | "kind" | "requestSha256" | "amount" | "note">,
-): store.OperationRow {
+  given: Pick<operationStore.OperationRow, "paymentId" | "kind" | "requestSha256" | "amount" | "note">,
+): operationStore.OperationRow {
   const now = clock.now();
   return {
     ...given,
@@ -40,10 +41,10 @@ export function newOperation(
 /** Writes an operation down before the payment gateway is asked. */
 export async function noteOperation(
   tx: Transaction,
-  operation: store.OperationRow,
-  key: store.OperationKey,
+  operation: operationStore.OperationRow,
+  key: operationStore.OperationKey,
 ): Promise<void> {
-  await store.insertOperation(tx, operation, key, new Date(operation.createTime.getTime() + SETTLE_AFTER_MS));
+  await operationStore.insertOperation(tx, operation, key, new Date(operation.createTime.getTime() + SETTLE_AFTER_MS));
 }
 
 /** How often a change waits for another operation of the same payment to end before it gives up. */
@@ -97,10 +98,10 @@ export function digestOf(call: Call, request: unknown): Buffer {
 /** The operation of an earlier copy of this very request; throws REQUEST_ID_REUSED when it is of another request. */
 export async function earlierCopy(
   tx: Transaction,
-  key: store.OperationKey,
+  key: operationStore.OperationKey,
   requestSha256: Buffer,
-): Promise<store.OperationRow | undefined> {
-  const operation = await store.findOperation(tx, key);
+): Promise<operationStore.OperationRow | undefined> {
+  const operation = await operationStore.findOperation(tx, key);
   if (operation === undefined || operation.requestSha256.equals(requestSha256)) return operation;
   throw meshFailure("REQUEST_ID_REUSED", "This request_id came before with another request; nothing was done.", {
     metadata: { request_id: key.requestId },
@@ -111,7 +112,7 @@ type Begun = { readonly kind: "begun" | "busy" } & Performed;
 
 interface Beginning {
   readonly change: Change;
-  readonly key: store.OperationKey;
+  readonly key: operationStore.OperationKey;
   readonly requestSha256: Buffer;
 }
 
@@ -121,7 +122,7 @@ async function begin(deps: Deps, tx: Transaction, { change, key, requestSha256 }
   const earlier = await earlierCopy(tx, key, requestSha256);
   if (earlier !== undefined) return { kind: "begun", operation: earlier, payment };
   if (payment.pendingOperationId !== undefined) {
-    const operation = await store.getOperation(tx, payment.pendingOperationId);
+    const operation = await operationStore.getOperation(tx, payment.pendingOperationId);
     if (operation === undefined) throw new Error(`operation ${payment.pendingOperationId} is gone`);
     return { kind: "busy", operation, payment };
   }
@@ -135,7 +136,7 @@ async function begin(deps: Deps, tx: Transaction, { change, key, requestSha256 }
     note: change.note,
   });
   // What is as wished already is noted as done, so that its id, too, is known for good.
-  const noted: store.OperationRow = plan.kind === "ask" ? operation : { ...operation, state: "DONE" };
+  const noted: operationStore.OperationRow = plan.kind === "ask" ? operation : { ...operation, state: "DONE" };
   await noteOperation(tx, noted, key);
   return { kind: "begun", operation: noted, payment };
 }

@@ -1,5 +1,6 @@
 import type { HandleWebhookRequest, HandleWebhookResponse } from "#gen/shop/payments/v1/payment_service.ts";
 import { type Deps, fail } from "./deps.ts";
+import * as operationStore from "./operation-store.ts";
 import { finish } from "./operations.ts";
 import * as store from "./store.ts";
 
@@ -27,7 +28,7 @@ async function bringUpToDate(deps: Deps, authorizationReference: string): Promis
   // One that is not known here yet is on its way: the call that asked for it, or the settler, will write it.
   if (payment === undefined) return;
   if (payment.pendingOperationId !== undefined) {
-    const operation = await store.getOperation(db, payment.pendingOperationId);
+    const operation = await operationStore.getOperation(db, payment.pendingOperationId);
     if (operation !== undefined) await finish(deps, { operation, payment });
     return;
   }

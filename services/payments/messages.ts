@@ -1,5 +1,6 @@
 import { type Payment, Payment_State, type Refund } from "#gen/shop/payments/v1/payment.ts";
-import type { OperationRow, PaymentRow } from "./store.ts";
+import type { OperationRow } from "./operation-store.ts";
+import type { PaymentRow } from "./store.ts";
 
 /** A payment as the contract shows it. */
 export function paymentMessage(row: PaymentRow): Payment {

@@ -1,12 +1,13 @@
 import type { Transaction } from "#mesh/postgres/index.ts";
 import { type Deps, fail } from "./deps.ts";
 import { applyOutcome, ledgerLines, type Outcome } from "./domain.ts";
+import * as operationStore from "./operation-store.ts";
 import type { Answer, Authorization, Effect } from "./payment-gateway.ts";
 import * as store from "./store.ts";
 
 /** An operation with the payment that it is for, as they were read together. */
 export interface Performed {
-  readonly operation: store.OperationRow;
+  readonly operation: operationStore.OperationRow;
   readonly payment: store.PaymentRow;
 }
 
@@ -44,7 +45,7 @@ export async function finish(
  */
 async function askAgain(
   { gateway, clock }: Deps,
-  operation: store.OperationRow,
+  operation: operationStore.OperationRow,
   payment: store.PaymentRow,
 ): Promise<GatewayAnswer> {
   const { id: key, amount } = operation;
@@ -70,18 +71,18 @@ async function askAgain(
 async function complete(
   { clock, log }: Deps,
   tx: Transaction,
-  { id, paymentId }: store.OperationRow,
+  { id, paymentId }: operationStore.OperationRow,
   answer: Exclude<GatewayAnswer, { kind: "unknown" }>,
 ): Promise<Performed> {
   const payment = await store.lockPayment(tx, paymentId);
-  const operation = await store.getOperation(tx, id);
+  const operation = await operationStore.getOperation(tx, id);
   if (payment === undefined || operation === undefined)
     throw new Error(`operation ${id} is gone, and none is ever deleted`);
   if (operation.state !== "PENDING") return { operation, payment };
   if (answer.kind === "refused")
     log.error({ operation: id, code: answer.code }, "the payment gateway refused an operation");
   const done = answer.kind === "ok";
-  const completed: store.OperationRow = {
+  const completed: operationStore.OperationRow = {
     ...operation,
     state: done ? "DONE" : "FAILED",
     failureCode: done ? undefined : answer.code,
@@ -90,13 +91,13 @@ async function complete(
   const now = clock.now();
   const changed = { ...changedPayment(payment, completed, answer), updateTime: now };
   const lines = done ? ledgerLines(operation.kind, operation.amount) : [];
-  await store.completeOperation(tx, completed, changed, { lines, now });
+  await operationStore.completeOperation(tx, completed, changed, { lines, now });
   return { operation: completed, payment: { ...changed, pendingOperationId: undefined } };
 }
 
 function changedPayment(
   payment: store.PaymentRow,
-  operation: store.OperationRow,
+  operation: operationStore.OperationRow,
   answer: Exclude<GatewayAnswer, { kind: "unknown" }>,
 ): store.PaymentRow {
   const after = { ...payment, ...applyOutcome(payment, outcomeOf(operation, answer)) };
@@ -114,7 +115,10 @@ function changedPayment(
   }
 }
 
-function outcomeOf(operation: store.OperationRow, answer: Exclude<GatewayAnswer, { kind: "unknown" }>): Outcome {
+function outcomeOf(
+  operation: operationStore.OperationRow,
+  answer: Exclude<GatewayAnswer, { kind: "unknown" }>,
+): Outcome {
   switch (answer.kind) {
     case "ok":
       return { kind: "done", operation: operation.kind, minorUnits: operation.amount };

@@ -151,3 +151,26 @@ test("a gateway that cannot be reached is told as such, quickly, and nothing is 
   await authorized({ orderId, requestId });
   expect(await types(orderId)).toEqual(["authorization"]);
 });
+
+test("operations that stay open keep no other from being settled", async () => {
+  const real = shop.deps.gateway;
+  const stuck = new Set<string>();
+  const deps: Deps = {
+    ...shop.deps,
+    gateway: {
+      ...real,
+      lookUp: async (key) => (stuck.has(key) ? { kind: "unknown", because: "stuck" } : real.lookUp(key)),
+    },
+  };
+  shop.lose = dieAfterwards;
+  await Promise.all(Array.from({ length: 55 }, () => authorize()));
+  const rows = await shop.database.db.query<{ id: string }>("select id from operations where state = 'PENDING'");
+  for (const { id } of rows) stuck.add(id);
+  shop.clock.advance(10);
+  const orderId = newId("ord");
+  await authorize({ orderId });
+  shop.lose = passOn;
+  shop.clock.advance(15_001);
+  expect(await settlePending(deps, new AbortController().signal)).toBe(1);
+  expect((await list(orderId)).payments).toMatchObject([{ state: Payment_State.AUTHORIZED }]);
+});

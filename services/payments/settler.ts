@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { isReason } from "#mesh/contract/errors.ts";
 import { type Background, repeat } from "#mesh/repeat.ts";
 import type { Deps } from "./deps.ts";
+import * as operationStore from "./operation-store.ts";
 import { finish } from "./operations.ts";
 import * as store from "./store.ts";
 
@@ -31,7 +32,7 @@ export async function settlePending(deps: Deps, signal: AbortSignal): Promise<nu
   let settled = 0;
   for (;;) {
     // What stays open is postponed, so every turn reads others.
-    const due = await store.listDue(deps.db, deps.clock.now(), BATCH);
+    const due = await operationStore.listDue(deps.db, deps.clock.now(), BATCH);
     await each(deps.log, due, async (operation) => {
       if (!signal.aborted && (await settle(deps, operation))) settled += 1;
     });
@@ -39,10 +40,10 @@ export async function settlePending(deps: Deps, signal: AbortSignal): Promise<nu
   }
 }
 
-async function settle(deps: Deps, operation: store.OperationRow): Promise<boolean> {
+async function settle(deps: Deps, operation: operationStore.OperationRow): Promise<boolean> {
   const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** operation.attempts, MAX_BACKOFF_MS);
   // First, so that one that cannot be settled keeps no other waiting, whatever goes wrong with it.
-  await store.postponeOperation(deps.db, {
+  await operationStore.postponeOperation(deps.db, {
     id: operation.id,
     attempts: operation.attempts + 1,
     nextTryTime: new Date(deps.clock.now().getTime() + backoffMs),
@@ -62,7 +63,7 @@ async function settle(deps: Deps, operation: store.OperationRow): Promise<boolea
 export async function voidAbandoned(deps: Deps, signal: AbortSignal): Promise<void> {
   let after = { updateTime: new Date(deps.clock.now().getTime() - WATCH_ABANDONED_MS), id: "" };
   for (;;) {
-    const page = await store.listAbandoned(deps.db, after, BATCH);
+    const page = await operationStore.listAbandoned(deps.db, after, BATCH);
     await each(deps.log, page, async ({ id }) => {
       if (!signal.aborted) await voidIfThere(deps, id);
     });
@@ -77,7 +78,7 @@ async function voidIfThere({ db, clock, gateway, log }: Deps, id: string): Promi
   if (found.kind !== "ok") return;
   const voided = await gateway.void({ key: `${id}:void`, authorizationReference: found.value.reference });
   if (voided.kind !== "ok") return;
-  await store.markAbandonedVoided(db, id, clock.now());
+  await operationStore.markAbandonedVoided(db, id, clock.now());
   log.warn({ operation: id }, "an authorization that had been given up turned up, and was voided");
 }
 

@@ -1,0 +1,164 @@
+import type { Queryable } from "#mesh/postgres/index.ts";
+import type { LedgerLine, OperationKind } from "./domain.ts";
+import { first, type PaymentRow, type Stored } from "./store.ts";
+
+export interface OperationRow {
+  readonly id: string;
+  readonly paymentId: string;
+  readonly kind: OperationKind;
+  readonly requestSha256: Buffer;
+  readonly amount: bigint;
+  readonly note: string;
+  readonly state: "PENDING" | "DONE" | "FAILED";
+  readonly failureCode: string | undefined;
+  readonly providerReference: string | undefined;
+  /** How often the settler has asked in vain. */
+  readonly attempts: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+}
+
+/** Whose request an operation is: what its repetitions are found by. */
+export interface OperationKey {
+  readonly principal: string;
+  readonly kind: OperationKind;
+  readonly requestId: string;
+}
+
+const OPERATION = `id, payment_id as "paymentId", kind, request_sha256 as "requestSha256", amount, note, state,
+  failure_code as "failureCode", provider_reference as "providerReference", attempts, create_time as "createTime",
+  update_time as "updateTime"`;
+
+function operationOf(row: Stored<OperationRow>): OperationRow {
+  return {
+    ...row,
+    failureCode: row.failureCode ?? undefined,
+    providerReference: row.providerReference ?? undefined,
+  };
+}
+
+const FIND_OPERATION = `select ${OPERATION} from operations where principal = $1 and kind = $2 and request_id = $3`;
+const GET_OPERATION = `select ${OPERATION} from operations where id = $1`;
+
+/** The operation that a request made. */
+export async function findOperation(db: Queryable, key: OperationKey): Promise<OperationRow | undefined> {
+  const rows = await db.query<Stored<OperationRow>>(FIND_OPERATION, [key.principal, key.kind, key.requestId]);
+  return first(rows, operationOf);
+}
+
+/** One operation. */
+export async function getOperation(db: Queryable, id: string): Promise<OperationRow | undefined> {
+  return first(await db.query<Stored<OperationRow>>(GET_OPERATION, [id]), operationOf);
+}
+
+const DUE_OPERATIONS = `select ${OPERATION} from operations
+  where state = 'PENDING' and next_try_time <= $1 order by next_try_time limit $2`;
+const ABANDONED_OPERATIONS = `select ${OPERATION} from operations
+  where failure_code = 'abandoned' and (update_time, id) > ($1, $2) order by update_time, id limit $3`;
+
+/** Operations without an outcome that it is time to ask after, the longest waiting first. */
+export async function listDue(db: Queryable, now: Date, limit: number): Promise<readonly OperationRow[]> {
+  return (await db.query<Stored<OperationRow>>(DUE_OPERATIONS, [now, limit])).map(operationOf);
+}
+
+/** Says when to ask after a pending operation again. */
+export async function postponeOperation(
+  db: Queryable,
+  operation: { readonly id: string; readonly attempts: number; readonly nextTryTime: Date },
+): Promise<void> {
+  await db.query(`update operations set attempts = $2, next_try_time = $3 where id = $1 and state = 'PENDING'`, [
+    operation.id,
+    operation.attempts,
+    operation.nextTryTime,
+  ]);
+}
+
+/** Authorizations that were given up after a moment, in that order, page by page. */
+export async function listAbandoned(
+  db: Queryable,
+  after: { readonly updateTime: Date; readonly id: string },
+  limit: number,
+): Promise<readonly OperationRow[]> {
+  const rows = await db.query<Stored<OperationRow>>(ABANDONED_OPERATIONS, [after.updateTime, after.id, limit]);
+  return rows.map(operationOf);
+}
+
+/**
+ * Notes an operation: as the payment's one pending one, which the settler asks after from `nextTryTime` on; or, where
+ * nothing had to be done, as one that is done. Violates `operations_once`.
+ */
+export async function insertOperation(
+  tx: Queryable,
+  operation: OperationRow,
+  key: OperationKey,
+  nextTryTime: Date,
+): Promise<void> {
+  await tx.query(
+    `with pending as (update payments set pending_operation_id = $1 where id = $2 and $10 = 'PENDING')
+     insert into operations (id, payment_id, kind, principal, request_id, request_sha256, amount, note, state,
+       create_time, update_time, next_try_time)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $9, $11)`,
+    [
+      operation.id,
+      operation.paymentId,
+      operation.kind,
+      key.principal,
+      key.requestId,
+      operation.requestSha256,
+      operation.amount,
+      operation.note,
+      operation.createTime,
+      operation.state,
+      nextTryTime,
+    ],
+  );
+}
+
+/** Writes an operation's outcome, where it leaves the payment, and the lines of the ledger: one statement. */
+export async function completeOperation(
+  tx: Queryable,
+  operation: OperationRow,
+  payment: PaymentRow,
+  { lines, now }: { readonly lines: readonly LedgerLine[]; readonly now: Date },
+): Promise<void> {
+  await tx.query(
+    `with completed as (
+       update operations set state = $2, failure_code = $3, provider_reference = $4, update_time = $5 where id = $1
+     ), booked as (
+       insert into ledger_lines (operation_id, account, currency, debit, credit, create_time)
+       select $1, account, $14, debit, credit, $5
+       from unnest($15::text[], $16::bigint[], $17::bigint[]) as l (account, debit, credit)
+     )
+     update payments set state = $7, captured = $8, refunded = $9, authorization_reference = $10,
+       capture_reference = $11, decline_code = $12, expire_time = $13, update_time = $5,
+       pending_operation_id = nullif(pending_operation_id, $1)
+     where id = $6`,
+    [
+      operation.id,
+      operation.state,
+      operation.failureCode,
+      operation.providerReference,
+      now,
+      payment.id,
+      payment.state,
+      payment.captured,
+      payment.refunded,
+      payment.authorizationReference,
+      payment.captureReference,
+      payment.declineCode,
+      payment.expireTime,
+      payment.currencyCode,
+      lines.map((line) => line.account),
+      lines.map((line) => line.debit),
+      lines.map((line) => line.credit),
+    ],
+  );
+}
+
+/** Says that what had been given up after all was authorized, and is let go now. */
+export async function markAbandonedVoided(db: Queryable, operationId: string, now: Date): Promise<void> {
+  await db.query(`update operations set failure_code = 'abandoned_voided', update_time = $2 where id = $1`, [
+    operationId,
+    now,
+  ]);
+}
