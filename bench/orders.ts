@@ -1,7 +1,7 @@
 /**
  * How many orders a second does the whole shop take, and what does that cost?
  *
- *     npx tsx bench/orders.ts [--shoppers 16] [--seconds 20] [--lines 3] [--warm-up 5] [--start-only] [--profile] [--keep]
+ *     npx tsx bench/orders.ts [--shoppers 16] [--seconds 20] [--lines 3] [--warm-up 10] [--start-only] [--profile] [--keep]
  *
  * Starts the real shop (every process, PostgreSQL with fsync) on free ports in a temporary folder, twice; then shoppers
  * in a process of their own buy through the public gateway, and at the end the books are checked. Linux alone. Exits
@@ -43,7 +43,7 @@ function readOptions(args: readonly string[]): Options {
       shoppers: { type: "string", default: "16" },
       seconds: { type: "string", default: "20" },
       lines: { type: "string", default: "3" },
-      "warm-up": { type: "string", default: "5" },
+      "warm-up": { type: "string", default: "10" },
       "start-only": { type: "boolean", default: false },
       profile: { type: "boolean", default: false },
       keep: { type: "boolean", default: false },
@@ -91,9 +91,9 @@ interface Measuring {
 }
 
 async function measureIdle({ bench, signal }: Measuring): Promise<true> {
-  const cpu = startCpu(await watched(bench));
+  const cpu = await startCpu(await watched(bench));
   await delay(idleSeconds * 1000, undefined, { signal });
-  report.printCpu(`CPU when nobody shops, in ${idleSeconds} s`, await (await cpu).end());
+  report.printCpu(`CPU when nobody shops, in ${idleSeconds} s`, await cpu.end());
   report.printMemory({ idle: await readMemory(await bench.processes()) });
   return true;
 }

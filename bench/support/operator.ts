@@ -3,9 +3,11 @@ import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contr
 import type { Stock } from "#gen/shop/inventory/v1/stock.ts";
 import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
 import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
+import type { ListOrdersRequest, ListOrdersResponse } from "#gen/shop/orders/v1/order_service.ts";
 import type { LedgerBalance, Payment } from "#gen/shop/payments/v1/payment.ts";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
+import type { Call } from "#mesh/rpc/call.ts";
 
 /** What the operator does before a load, and can look up after it. */
 export interface Operator {
@@ -30,17 +32,11 @@ export function createOperator(mesh: MeshNode, signal: AbortSignal): Operator {
   const inventory = mesh.client(InventoryService);
   const orders = mesh.client(OrderService);
   const payments = mesh.client(PaymentService);
-  const call = () => mesh.background({ name: "bench", timeoutMs, signal });
-
-  const isAnyUnderWay = async (customerIds: readonly string[]): Promise<boolean> => {
-    for (const customerId of customerIds) {
-      for (const state of underWay) {
-        const page = await orders.listOrders({ customerId, state, pageSize: 1, pageToken: "" }, call());
-        if (page.orders.length > 0) return true;
-      }
-    }
-    return false;
+  const call = (): Call => {
+    signal.throwIfAborted();
+    return mesh.background({ name: "bench", timeoutMs });
   };
+
   return {
     async topUp(skus, units) {
       await mapConcurrently(skus, (sku) =>
@@ -58,7 +54,7 @@ export function createOperator(mesh: MeshNode, signal: AbortSignal): Operator {
     },
     async waitUntilPaid(customerIds, waitMs) {
       const giveUpMs = performance.now() + waitMs;
-      while (await isAnyUnderWay(customerIds)) {
+      while (await isAnyUnderWay(customerIds, (request) => orders.listOrders(request, call()))) {
         if (performance.now() > giveUpMs) return false;
         await delay(pollMs, undefined, { signal });
       }
@@ -83,6 +79,19 @@ export function createOperator(mesh: MeshNode, signal: AbortSignal): Operator {
       ),
     ledger: async () => (await payments.getLedgerBalances({ currencyCode: "" }, call())).balances,
   };
+}
+
+async function isAnyUnderWay(
+  customerIds: readonly string[],
+  list: (request: ListOrdersRequest) => Promise<ListOrdersResponse>,
+): Promise<boolean> {
+  for (const customerId of customerIds) {
+    for (const state of underWay) {
+      const page = await list({ customerId, state, pageSize: 1, pageToken: "" });
+      if (page.orders.length > 0) return true;
+    }
+  }
+  return false;
 }
 
 async function allPages<Item>(

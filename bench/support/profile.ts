@@ -17,7 +17,7 @@ export interface Profiling {
 
 const signal = "SIGUSR2";
 const programFolders = ["services", "simulators"] as const;
-const mostSources = 14;
+const mostRows = 12;
 
 /** Prepares profiling into a folder. */
 export async function createProfiling(folder: string, builtPrograms: URL): Promise<Profiling> {
@@ -58,7 +58,7 @@ process.on(${JSON.stringify(signal)}, () => {
     session = new Session();
     session.connect();
     session.post("Profiler.enable");
-    session.post("Profiler.setSamplingInterval", { interval: 500 });
+    session.post("Profiler.setSamplingInterval", { interval: 1000 });
     session.post("Profiler.start");
     return;
   }
@@ -93,27 +93,46 @@ async function summarizeOne(name: string, file: string): Promise<string> {
   // V8 wrote it, whose format this is.
   const profile = JSON.parse(await readFile(file, "utf8")) as CpuProfile;
   const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
-  const sourceOf = await createSourceFinder(profile);
-  const times = new Map<string, number>();
+  const locate = await createLocator(profile);
+  const sources = new Map<string, number>();
+  const functions = new Map<string, number>();
+  const add = (times: Map<string, number>, key: string, us: number): void =>
+    void times.set(key, (times.get(key) ?? 0) + us);
+  let idleUs = 0;
   for (const [index, id] of profile.samples.entries()) {
     const frame = frames.get(id);
+    const us = profile.timeDeltas[index] ?? 0;
     if (frame === undefined) continue;
-    const source = sourceOf(frame);
-    times.set(source, (times.get(source) ?? 0) + (profile.timeDeltas[index] ?? 0));
+    if (frame.functionName === "(idle)") {
+      idleUs += us;
+      continue;
+    }
+    const { source, place } = locate(frame);
+    add(sources, source, us);
+    add(functions, place, us);
   }
-  const idle = times.get("(idle)") ?? 0;
-  times.delete("(idle)");
-  const busy = sum(times.values());
-  const rows = [...times]
-    .toSorted(([, a], [, b]) => b - a)
-    .slice(0, mostSources)
-    .map(([source, us]) => [source, (us / 1000).toFixed(0), ((100 * us) / busy).toFixed(1)]);
-  const title = `${name}: busy ${((100 * busy) / (busy + idle)).toFixed(0)} % of the time`;
-  return `${title}\n\n${table(["source (own time)", "ms", "% of busy"], rows)}`;
+  const busyUs = sum(sources.values());
+  const rows = (times: ReadonlyMap<string, number>): readonly (readonly string[])[] =>
+    [...times]
+      .toSorted(([, a], [, b]) => b - a)
+      .slice(0, mostRows)
+      .map(([key, us]) => [key, (us / 1000).toFixed(0), ((100 * us) / busyUs).toFixed(1)]);
+  return [
+    `${name}: busy ${((100 * busyUs) / (busyUs + idleUs)).toFixed(0)} % of the time`,
+    table(["source (own time)", "ms", "% of busy"], rows(sources)),
+    table(["function (own time)", "ms", "% of busy"], rows(functions)),
+  ].join("\n\n");
 }
 
-/** By package for what comes from npm and Node.js, by file for what is ours. */
-async function createSourceFinder({ nodes }: CpuProfile): Promise<(frame: CallFrame) => string> {
+/** Where a function was written. */
+interface Location {
+  /** The package, for what comes from npm; the file, for what is ours or Node.js's own. */
+  readonly source: string;
+  /** The function in its file. */
+  readonly place: string;
+}
+
+async function createLocator({ nodes }: CpuProfile): Promise<(frame: CallFrame) => Location> {
   const urls = new Set(nodes.map(({ callFrame }) => callFrame.url).filter((url) => url.startsWith("file:")));
   const maps = new Map<string, SourceMap>();
   for (const url of urls) {
@@ -122,11 +141,13 @@ async function createSourceFinder({ nodes }: CpuProfile): Promise<(frame: CallFr
     if (text !== undefined) maps.set(url, new SourceMap(JSON.parse(text) as SourceMapPayload));
   }
   return ({ functionName, url, lineNumber, columnNumber }) => {
-    if (url === "") return functionName === "" ? "(native)" : functionName;
-    if (url.startsWith("node:")) return url;
+    const name = functionName === "" ? "(anonymous)" : functionName;
+    if (url === "") return { source: name, place: name };
     const entry = maps.get(url)?.findEntry(lineNumber, columnNumber);
-    const source = entry !== undefined && "originalSource" in entry ? entry.originalSource : url;
-    const packageName = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1];
-    return packageName ?? source.replace(/^(\.\.\/)+/, "");
+    const found = entry !== undefined && "originalSource" in entry ? entry : undefined;
+    const path = (found?.originalSource ?? url).replace(/^(\.\.\/)+/, "");
+    const packageName = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1];
+    const line = (found?.originalLine ?? lineNumber) + 1;
+    return { source: packageName ?? path, place: `${name} ${path.replace(/^.*node_modules\//, "")}:${line}` };
   };
 }
