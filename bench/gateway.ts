@@ -190,13 +190,17 @@ async function main(): Promise<void> {
     print(name, `direct ${plain.toFixed(1)}, passed ${through.toFixed(1)} ${unit}`, `${(through / plain).toFixed(2)}×`);
   }
   for (const concurrency of [1, CONCURRENCY]) {
-    const costs: number[] = [];
+    const costs: { gateway: number[]; backend: number[] } = { gateway: [], backend: [] };
     for (let round = 0; round < ROUNDS; round++) {
-      const before = await cpuMs(gateway.child);
+      const before = [await cpuMs(gateway.child), await cpuMs(backend.child)] as const;
       await callMany(passed, frame(SMALL_BYTES), CONCURRENT_CALLS, concurrency);
-      costs.push((((await cpuMs(gateway.child)) - before) / CONCURRENT_CALLS) * 1_000);
+      const perCall = (ms: number): number => (ms / CONCURRENT_CALLS) * 1_000;
+      costs.gateway.push(perCall((await cpuMs(gateway.child)) - before[0]));
+      costs.backend.push(perCall((await cpuMs(backend.child)) - before[1]));
     }
-    print(`CPU of the gateway, ${concurrency} at a time`, `${median(costs).toFixed(1)} µs a call`, "");
+    const [own, bare] = [median(costs.gateway), median(costs.backend)];
+    const values = `gateway ${own.toFixed(1)}, bare grpc-js server ${bare.toFixed(1)} µs a call`;
+    print(`CPU, ${concurrency} at a time`, values, `${(own / bare).toFixed(2)}×`);
   }
   direct.close();
   passed.close();
@@ -205,7 +209,7 @@ async function main(): Promise<void> {
 
 function print(...columns: readonly [name: string, values: string, ratio: string]): void {
   const [name, values, ratio] = columns;
-  process.stdout.write(`${name.padEnd(36)} ${values.padEnd(44)} ${ratio}\n`);
+  process.stdout.write(`${name.padEnd(26)} ${values.padEnd(56)} ${ratio}\n`);
 }
 
 const [role, argument = ""] = process.argv.slice(2);

@@ -5,7 +5,7 @@ import { status as codes } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
 import type { Endpoint, EndpointSource } from "#mesh/discovery/endpoints.ts";
 import { frame } from "./framing.ts";
-import { answerOk, type RawBackend, startRawBackend } from "./testing/raw-backend.ts";
+import { answerOk, type RawBackend, startFrameBackend, startRawBackend } from "./testing/raw-backend.ts";
 import {
   createCleanup,
   errorInfoOf,
@@ -210,6 +210,15 @@ test("says INTERNAL when a backend's answer has no status", async () => {
     stream.end(Buffer.alloc(5));
   });
   const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] } });
+  const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(10)));
+  expect(error.code).toBe(codes.INTERNAL);
+  expect(errorInfoOf(error)).toMatchObject({ reason: "INTERNAL" });
+});
+
+test("survives a backend whose answer is no HTTP", async () => {
+  // HPACK: a literal for the indexed name `:status`, its three digits.
+  const address = await startFrameBackend(cleanup, Buffer.from("\x08\x03999", "latin1"));
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [address] } });
   const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(10)));
   expect(error.code).toBe(codes.INTERNAL);
   expect(errorInfoOf(error)).toMatchObject({ reason: "INTERNAL" });

@@ -80,10 +80,9 @@ export class PassThrough {
     this.#totalTimer = setTimeout(() => this.#timeOut(`it was not over after ${totalMs} ms`), totalMs);
   }
 
-  /** Begins. The caller's stream must not be destroyed yet. */
+  /** Begins. The caller's stream must not be destroyed yet, and has a listener for errors. */
   start(): void {
     const caller = this.#caller;
-    caller.on("error", ignore); // "close" follows, and tells all there is to do
     caller.once("aborted", () => {
       if (!this.#settled) this.#abandon();
     });
@@ -157,9 +156,16 @@ export class PassThrough {
     this.#replay.drop();
     this.#idleTimer.refresh();
     const headers = forwardedResponse(received);
+    try {
+      this.#caller.respond(headers, endStream ? { endStream } : { waitForTrailers: true });
+    } catch {
+      // Node refuses what is no answer in HTTP, such as a status of 999.
+      const { service } = this.#options.route;
+      this.#fail(gatewayFailure("INTERNAL", service, `${service} gave an answer that is not HTTP`));
+      return;
+    }
     if (endStream) {
       this.#settle(statusOf(headers));
-      this.#caller.respond(headers, { endStream: true });
       this.#leaveRequest();
       return;
     }
@@ -167,7 +173,6 @@ export class PassThrough {
       this.#caller.sendTrailers(this.#trailers ?? {});
       this.#leaveRequest();
     });
-    this.#caller.respond(headers, { waitForTrailers: true });
   }
 
   #passResponse(chunk: Buffer): void {
@@ -219,8 +224,8 @@ export class PassThrough {
   }
 
   #timeOut(what: string): void {
-    const { route, limits } = this.#options;
-    const { service } = route;
+    const { limits } = this.#options;
+    const { service } = this.#options.route;
     this.#fail(gatewayFailure("DEADLINE_EXCEEDED", service, `the call to ${service} was ended: ${what}`));
     // What the caller doesn't read, the failure included, must end as well.
     clearTimeout(this.#totalTimer);
@@ -274,8 +279,9 @@ export class PassThrough {
     clearTimeout(this.#idleTimer);
     clearTimeout(this.#totalTimer);
     if (!this.#settled) this.#abandon();
-    const { onEnd } = this.#options;
-    onEnd({
+    // A caller may go between the end of its answer and the end of its request, which would then never come.
+    if (!this.#requestEnded) this.#backend?.close(constants.NGHTTP2_CANCEL);
+    this.#options.onEnd({
       status: this.#status,
       cancelled: this.#cancelled,
       reason: this.#reason,

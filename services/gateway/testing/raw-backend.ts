@@ -1,5 +1,5 @@
 import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
-import type { Socket } from "node:net";
+import { createServer as createTcpServer, type Socket } from "node:net";
 import type { Cleanup } from "./setup.ts";
 
 export interface RawBackend {
@@ -53,4 +53,47 @@ export function answerOk(stream: ServerHttp2Stream): void {
   stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
   stream.end(Buffer.alloc(5));
   stream.resume();
+}
+
+const PREFACE_BYTES = 24;
+const FRAME_HEADER_BYTES = 9;
+const HEADERS = 1;
+const SETTINGS = 4;
+
+function http2Frame(type: number, flags: number, streamId: number, payload: Buffer): Buffer {
+  const head = Buffer.alloc(FRAME_HEADER_BYTES);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.writeUInt8(type, 3);
+  head.writeUInt8(flags, 4);
+  head.writeUInt32BE(streamId, 5);
+  return Buffer.concat([head, payload]);
+}
+
+/** Speaks HTTP/2 by hand, for answers that Node refuses to give: ends each request with this header block. */
+export async function startFrameBackend(cleanup: Cleanup, headerBlock: Buffer): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => undefined);
+    socket.write(http2Frame(SETTINGS, 0, 0, Buffer.alloc(0)));
+    let received = Buffer.alloc(0);
+    let skip = PREFACE_BYTES;
+    socket.on("data", (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk]);
+      while (received.length >= skip + FRAME_HEADER_BYTES) {
+        const frame = received.subarray(skip);
+        // END_STREAM and END_HEADERS
+        if (frame.readUInt8(3) === HEADERS) socket.write(http2Frame(HEADERS, 0x5, frame.readUInt32BE(5), headerBlock));
+        skip += FRAME_HEADER_BYTES + frame.readUIntBE(0, 3);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  cleanup.add(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("a TCP server has an address");
+  return `127.0.0.1:${address.port}`;
 }
