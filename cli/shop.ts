@@ -70,16 +70,18 @@ const stopGraceMs = 12_000;
  * stopped again, when it cannot.
  */
 export async function startShop(options: StartShopOptions): Promise<Shop> {
-  const services = findServices(options.programsDir);
+  const { clock = systemClock, programsDir } = options;
+  const started = { startTime: clock.now(), begin: performance.now() };
+  const services = findServices(programsDir);
   const terminal = createTerminal({
     output: options.output,
     verbose: options.verbose,
-    clock: options.clock ?? systemClock,
+    clock,
     names: [gatewayName, ...privatePrograms(services), "postgres"],
   });
   const releases = createReleases((name, error) => terminal.warn(`${name} did not stop cleanly: ${messageOf(error)}`));
   try {
-    return await start({ ...options, services, terminal, releases, begin: performance.now() });
+    return await start({ ...options, ...started, clock, services, terminal, releases });
   } catch (error) {
     await releases.run();
     throw error;
@@ -90,6 +92,9 @@ interface Context extends StartShopOptions {
   readonly services: readonly Service[];
   readonly terminal: Terminal;
   readonly releases: Releases;
+  readonly clock: Clock;
+  readonly startTime: Date;
+  /** The same on the clock that measures spans. */
   readonly begin: number;
 }
 
@@ -182,12 +187,12 @@ function openFleet(
     readonly postgres: PostgresServer;
     readonly address: string;
   },
-  { terminal, releases, clock = systemClock, hasten }: Context,
+  { terminal, releases, clock, startTime, hasten }: Context,
 ): Fleet {
   const { folder, plan, postgres, address } = parts;
   const { runId, runSecret: secret } = plan;
   const targets = targetsOf(plan);
-  const describe = describeRun({ folder, runId, address, secret, targets, postgres, startTime: clock.now() });
+  const describe = describeRun({ folder, runId, address, secret, targets, postgres, startTime });
   releases.add("the run file", () => removeRunState(folder));
   const fleet = createFleet({
     logsDir: folder.logsDir,
