@@ -4,6 +4,7 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import type { Violation } from "#mesh/contract/errors.ts";
+import { nulTexts } from "#mesh/rpc/nul-text.ts";
 
 /** Checks the bytes of one request: returns every broken rule, none when the request is good. */
 export type RequestCheck = (bytes: Uint8Array) => readonly Violation[];
@@ -62,14 +63,16 @@ function check(validator: Validator, type: DescMessage, bytes: Uint8Array): read
   } catch (error) {
     return [malformed(type, bytes, error)];
   }
+  const nuls = nulTexts(type, bytes, message);
   const result = validator.validate(type, message);
-  if (result.kind === "valid") return [];
+  if (result.kind === "valid") return nuls;
   if (result.kind === "error") throw result.error; // a rule that cannot be evaluated is a defect of the contract
-  return result.violations.map(({ field, message: description, ruleId }) => ({
+  const broken = result.violations.map(({ field, message: description, ruleId }) => ({
     field: pathToString(field),
     description,
     reason: ruleId,
   }));
+  return [...broken, ...nuls];
 }
 
 function malformed(type: DescMessage, bytes: Uint8Array, error: unknown): Violation {
