@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newId } from "#mesh/ids.ts";
+import type { Transaction } from "#mesh/postgres/index.ts";
 import { writeProducts } from "./changes.ts";
 import type { Content } from "./domain.ts";
+import { lockBranches, writeCategories } from "./store-categories.ts";
 import { holdCategories, insertOrLockProducts } from "./store-write.ts";
 import { categoryPart, inputOf, productPart, startTestCatalog, type TestCatalog } from "./testing/catalog.ts";
 import { content, variant } from "./testing/content.ts";
@@ -20,18 +22,21 @@ afterAll(async () => {
 const create = (given: Content) =>
   catalog.operator.createProduct({ requestId: newId("req"), product: inputOf(given) }, catalog.asOperator());
 
-/** Adds a product in a transaction that stays open until `commit` is called. */
-async function openCreate(given: Content): Promise<{ commit(): Promise<void> }> {
+interface Open {
+  commit(): Promise<void>;
+  rollback(): Promise<void>;
+}
+
+/** Does something in a transaction that stays open until it is told to end. */
+async function openTransaction(work: (tx: Transaction) => Promise<void>): Promise<Open> {
   const written = gate();
   const release = gate();
+  let failure: Error | undefined;
   const done = catalog.db.transaction(async (tx) => {
-    const now = catalog.clock.now();
-    const product = { id: newId("prd"), content: given };
-    await insertOrLockProducts(tx, [product], now);
-    await holdCategories(tx, [given.categorySlug]);
-    await writeProducts(tx, { added: [product], changed: [] }, now);
+    await work(tx);
     written.open();
     await release.opened;
+    if (failure !== undefined) throw failure;
   });
   await Promise.race([written.opened, done]);
   return {
@@ -39,8 +44,23 @@ async function openCreate(given: Content): Promise<{ commit(): Promise<void> }> 
       release.open();
       return done;
     },
+    rollback: async () => {
+      failure = new Error("rolled back");
+      release.open();
+      await expect(done).rejects.toBe(failure);
+    },
   };
 }
+
+/** Adds a product, and does not commit yet. */
+const openCreate = (given: Content) =>
+  openTransaction(async (tx) => {
+    const now = catalog.clock.now();
+    const product = { id: newId("prd"), content: given };
+    await insertOrLockProducts(tx, [product], now);
+    await holdCategories(tx, [given.categorySlug]);
+    await writeProducts(tx, { added: [product], changed: [] }, now);
+  });
 
 function gate(): { readonly opened: Promise<void>; open(): void } {
   let open = () => {};
@@ -92,6 +112,19 @@ describe("a SKU", () => {
     expect(rows).toHaveLength(1);
   });
 
+  test("is waited for in one order, whatever the order of the variants", async () => {
+    const skus = (...names: readonly string[]) => names.map((name) => variant(name));
+    const blocker = await openCreate(content("order-0", { variants: skus("O-2") }));
+    const up = create(content("order-1", { variants: skus("O-1", "O-2", "O-3") }));
+    await untilWaiting(1);
+    const down = create(content("order-2", { variants: skus("O-3", "O-2", "O-1") }));
+    const refused = expect(down).rejects.toMatchObject({ reason: "SKU_TAKEN" });
+    await untilWaiting(2);
+    await blocker.rollback();
+    await up;
+    await refused;
+  });
+
   test("that is taken while an import waits for it costs the import that row alone", async () => {
     const first = await openCreate(content("quick", { variants: [variant("WANTED")] }));
     const rows = [content("slow-1"), content("slow-2", { variants: [variant("WANTED")] }), content("slow-3")];
@@ -124,7 +157,38 @@ test("an import that meets a product just being added updates it", async () => {
   expect(await search("imported")).toEqual(["met"]);
 });
 
+test("imports lock products in one order, whatever the order of the rows", async () => {
+  const keys = ["lock-1", "lock-2", "lock-3"];
+  const rows = (title: string) => keys.map((key) => productPart(content(key, { title })));
+  await catalog.importRows(rows("Zero"));
+  const blocker = await openTransaction(async (tx) => {
+    await tx.query("select 1 from products where external_key = 'lock-2' for update");
+  });
+  const up = catalog.importRows(rows("Up"));
+  await untilWaiting(1);
+  const down = catalog.importRows(rows("Down").toReversed());
+  await untilWaiting(2);
+  await blocker.commit();
+  for (const report of await Promise.all([up, down])) expect(report).toMatchObject({ updatedCount: 3 });
+});
+
 describe("the categories", () => {
+  test("one that is added below another that is just being moved is placed where that ends up", async () => {
+    await catalog.importRows([categoryPart("home", "Home"), categoryPart("guest", "Guest")]);
+    const move = await openTransaction(async (tx) => {
+      await lockBranches(tx, ["guest", "home"]);
+      await writeCategories(tx, [{ slug: "guest", title: "Guest", parentSlug: "home" }]);
+    });
+    const report = catalog.importRows([categoryPart("luggage", "Luggage", "guest")]);
+    await untilWaiting(1);
+    await move.commit();
+    expect(await report).toMatchObject({ createdCount: 1, failedCount: 0 });
+    const [luggage] = await catalog.db.query<{ path: readonly string[] }>(
+      "select path from categories where slug = 'luggage'",
+    );
+    expect(luggage?.path).toEqual(["home", "guest", "luggage"]);
+  });
+
   test("a product that is added while its category gets another title is found by the new one", async () => {
     await catalog.importRows([categoryPart("renamed", "Before")]);
     const product = await openCreate(content("moving", { categorySlug: "renamed" }));
