@@ -105,11 +105,16 @@ export function meshFailure<R extends MeshReason>(
 
 /** A request that breaks rules which the contract cannot express: INVALID_REQUEST, naming each of them. */
 export function invalidArgument(violations: readonly Violation[]): RpcError<"INVALID_REQUEST"> {
-  const [first] = violations;
-  const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : "";
-  const message = first === undefined ? "invalid request" : `${first.field}: ${first.description}${more}`;
-  return meshFailure("INVALID_REQUEST", message, { violations });
+  const named = violations
+    .slice(0, MAX_NAMED_IN_MESSAGE)
+    .map(({ field, description }) => (field === "" ? description : `${field}: ${description}`));
+  const more = violations.length - named.length;
+  const message = [...named, ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
+  return meshFailure("INVALID_REQUEST", message === "" ? "invalid request" : message, { violations });
 }
+
+/** A message is for people, some of whose tools show nothing else; `violations` has them all. */
+const MAX_NAMED_IN_MESSAGE = 10;
 
 /** Whether a caught value is an `RpcError` with this reason. */
 export function isReason<R extends string>(error: unknown, reason: R): error is RpcError<R> {
