@@ -148,17 +148,31 @@ const reasonByCode: Readonly<Partial<Record<CodeName, MeshReason>>> = {
   UNAUTHENTICATED: "CALLER_UNKNOWN",
 };
 
-/** A status that grpc-js or a proxy made: there is a code and a sentence, and the reason follows from them. */
-function bareFailure(code: CodeName, message: string, service: string): RpcError {
+/**
+ * A status that grpc-js or a proxy made: there is a code and a sentence, and the reason follows from them. The sentence
+ * may name addresses, and may be passed on to somebody outside; so it goes to the log alone, as the cause.
+ */
+function bareFailure(code: CodeName, text: string, service: string): RpcError {
+  const reason = reasonOfBareStatus(code, text);
   return new RpcError({
     code,
-    reason: reasonOfBareStatus(code, message),
-    message: `${service}: ${message}`,
+    reason,
+    message: `${service} ${sentenceByReason[reason] ?? `answered ${code}`}`,
     domain: service,
     metadata: code === "UNAVAILABLE" ? { service } : {},
     remote: true,
+    cause: new Error(text),
   });
 }
+
+const sentenceByReason: Readonly<Partial<Record<MeshReason, string>>> = {
+  SERVICE_UNAVAILABLE: "cannot be reached at the moment",
+  DEADLINE_EXCEEDED: "did not answer before the deadline",
+  CANCELLED: "was told that the call is cancelled",
+  OVERLOADED: "has too much to do at the moment",
+  MESSAGE_TOO_LARGE: "takes or gives no message of this size",
+  METHOD_UNKNOWN: "does not have this method",
+};
 
 /** The mesh's reason for a status that grpc-js made by itself. */
 export function reasonOfBareStatus(code: CodeName, message: string): MeshReason {

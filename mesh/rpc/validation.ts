@@ -4,6 +4,7 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import type { Violation } from "#mesh/contract/errors.ts";
+import { createItemLimits, type ItemLimits } from "#mesh/rpc/item-limits.ts";
 import { nulTexts } from "#mesh/rpc/nul-text.ts";
 
 /** Checks the bytes of one request: returns every broken rule, none when the request is good. */
@@ -22,19 +23,23 @@ const MAX_DEPTH = 100;
  * UTF-8 reads as U+FFFD by then. The descriptors are parsed at the first use.
  */
 export function createRequestValidator(descriptors: () => Uint8Array): RequestValidator {
-  let loaded: { readonly registry: Registry; readonly validator: Validator } | undefined;
+  let loaded: Loaded | undefined;
   const load = () => {
     if (loaded === undefined) {
       const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptors()));
-      loaded = { registry, validator: createValidator({ registry, regexMatch: createPatternMatcher() }) };
+      loaded = {
+        registry,
+        validator: createValidator({ registry, regexMatch: createPatternMatcher() }),
+        itemLimits: createItemLimits(registry),
+      };
     }
     return loaded;
   };
   return (typeName) => {
-    const { registry, validator } = load();
+    const { registry, ...checks } = load();
     const type = registry.getMessage(typeName);
     if (type === undefined) throw new TypeError(`the descriptors hold no message ${typeName}`);
-    return (bytes) => check(validator, type, bytes);
+    return (bytes) => check(checks, type, bytes);
   };
 }
 
@@ -56,7 +61,18 @@ function createPatternMatcher(): (pattern: string, text: string) => boolean {
 
 const readOptions = { readUnknownFields: false, recursionLimit: MAX_DEPTH };
 
-function check(validator: Validator, type: DescMessage, bytes: Uint8Array): readonly Violation[] {
+interface Checks {
+  readonly validator: Validator;
+  readonly itemLimits: ItemLimits;
+}
+
+interface Loaded extends Checks {
+  readonly registry: Registry;
+}
+
+function check({ validator, itemLimits }: Checks, type: DescMessage, bytes: Uint8Array): readonly Violation[] {
+  const tooMany = itemLimits(type, bytes);
+  if (tooMany !== undefined) return [tooMany];
   let message: ReturnType<typeof fromBinary>;
   try {
     message = fromBinary(type, bytes, readOptions);
