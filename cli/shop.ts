@@ -199,7 +199,14 @@ function openFleet(
     terminal,
     policy: defaultRestartPolicy,
     clock,
-    onChange: (processes) => writeRunState(folder, describe(processes)),
+    onChange: (processes) => {
+      try {
+        writeRunState(folder, describe(processes));
+      } catch (error) {
+        // A full disk must not end a shop that runs; `status` shows what was true before.
+        terminal.warn(`the run file can't be written: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    },
   });
   releases.add("the services", () => fleet.stop({ graceMs: stopGraceMs, hasten }));
   return fleet;
