@@ -9,7 +9,6 @@ import {
   etagOf,
   readMask,
   sameContent,
-  unstorableFields,
 } from "./domain.ts";
 import { content, owned, variant } from "./testing/content.ts";
 
@@ -171,22 +170,4 @@ describe("the variants of a product", () => {
       retired: [],
     });
   });
-});
-
-test("text with a NUL is named by its path", () => {
-  const nul = "a\u0000b";
-  const attributes = [
-    { name: "ok", value: "ok" },
-    { name: nul, value: nul },
-  ];
-  const wrong = content("a", { title: nul, attributes, variants: [variant("A", { title: nul, attributes })] });
-  expect(unstorableFields(wrong)).toEqual([
-    "title",
-    "attributes[1].name",
-    "attributes[1].value",
-    "variants[0].title",
-    "variants[0].attributes[1].name",
-    "variants[0].attributes[1].value",
-  ]);
-  expect(unstorableFields(content("a", { description: "\u0001\u{1F600}\uFFFF" }))).toEqual([]);
 });

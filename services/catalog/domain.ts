@@ -208,34 +208,3 @@ function sameList<T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boo
     })
   );
 }
-
-/** Whether PostgreSQL can store a text: it takes any character but NUL. */
-export function isStorable(text: string): boolean {
-  return !text.includes("\u0000");
-}
-
-/** The fields, by their paths in the contract, whose text cannot be stored. */
-export function unstorableFields(content: Content): readonly string[] {
-  return [
-    ...ifUnstorable("external_key", content.externalKey),
-    ...ifUnstorable("title", content.title),
-    ...ifUnstorable("description", content.description),
-    ...ifUnstorable("category_slug", content.categorySlug),
-    ...unstorableIn("attributes", content.attributes),
-    ...content.variants.flatMap((variant, at) => [
-      ...ifUnstorable(`variants[${at}].title`, variant.title),
-      ...unstorableIn(`variants[${at}].attributes`, variant.attributes),
-    ]),
-  ];
-}
-
-function unstorableIn(path: string, attributes: readonly Attribute[]): readonly string[] {
-  return attributes.flatMap(({ name, value }, at) => [
-    ...ifUnstorable(`${path}[${at}].name`, name),
-    ...ifUnstorable(`${path}[${at}].value`, value),
-  ]);
-}
-
-function ifUnstorable(path: string, text: string): readonly string[] {
-  return isStorable(text) ? [] : [path];
-}

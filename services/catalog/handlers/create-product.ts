@@ -1,11 +1,10 @@
 import type { CreateProductRequest, CreateProductResponse } from "#gen/shop/catalog/v1/catalog_service.ts";
-import { invalidArgument } from "#mesh/contract/errors.ts";
 import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { addedProduct, writeProducts } from "../changes.ts";
 import type { Deps } from "../deps.ts";
-import { checkCurrency, checkSurroundings, unstorableFields } from "../domain.ts";
-import { nulViolation, productFailure } from "../errors.ts";
+import { checkCurrency, checkSurroundings } from "../domain.ts";
+import { productFailure } from "../errors.ts";
 import { contentOf, productMessage } from "../messages.ts";
 import * as store from "../store.ts";
 import { holdCategories, insertOrLockProducts } from "../store-write.ts";
@@ -16,8 +15,6 @@ export const createProduct =
     const { product: input } = request;
     if (input === undefined) throw new TypeError("the contract requires a product");
     const content = contentOf(input);
-    const unstorable = unstorableFields(content);
-    if (unstorable.length > 0) throw invalidArgument(unstorable.map((field) => nulViolation(`product.${field}`)));
     const foreign = checkCurrency(content, deps.currencyCode);
     if (foreign !== undefined) throw productFailure(foreign);
 

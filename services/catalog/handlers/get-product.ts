@@ -1,7 +1,7 @@
 import type { GetProductRequest, GetProductResponse } from "#gen/shop/catalog/v1/catalog_service.ts";
 import { isId } from "#mesh/ids.ts";
 import type { Deps } from "../deps.ts";
-import { isStorable, type Product } from "../domain.ts";
+import type { Product } from "../domain.ts";
 import { productFailure } from "../errors.ts";
 import { productMessage } from "../messages.ts";
 import * as store from "../store.ts";
@@ -19,7 +19,7 @@ async function find(db: Deps["db"], key: GetProductRequest["key"]): Promise<Prod
     case "productId":
       return isId("prd", key.value) ? store.getProduct(db, key.value) : undefined;
     case "sku":
-      return isStorable(key.value) ? store.getProductBySku(db, key.value) : undefined;
+      return store.getProductBySku(db, key.value);
     case undefined:
       // The contract requires one.
       return undefined;

@@ -1,10 +1,9 @@
 import type { ListCategoriesRequest, ListCategoriesResponse } from "#gen/shop/catalog/v1/catalog_service.ts";
 import { decodePageToken, encodePageToken, invalidPageToken } from "#mesh/rpc/page-token.ts";
 import type { Deps } from "../deps.ts";
-import { isStorable } from "../domain.ts";
 import { categoryMessage } from "../messages.ts";
 import * as store from "../store-categories.ts";
-import { pageOf } from "./pages.ts";
+import { isText, pageOf } from "./pages.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 const FILTER = ["ListCategories"];
@@ -24,6 +23,6 @@ export const listCategories =
 function readPosition(position: unknown): string {
   // No slug is empty, so all come after an empty one.
   if (position === undefined) return "";
-  if (typeof position !== "string" || !isStorable(position)) throw invalidPageToken();
+  if (!isText(position)) throw invalidPageToken();
   return position;
 }

@@ -1,10 +1,10 @@
 import type { ListProductsRequest, ListProductsResponse } from "#gen/shop/catalog/v1/catalog_service.ts";
 import { decodePageToken, encodePageToken, invalidPageToken } from "#mesh/rpc/page-token.ts";
 import type { Deps } from "../deps.ts";
-import { isStorable, type Product } from "../domain.ts";
+import type { Product } from "../domain.ts";
 import { productMessage } from "../messages.ts";
 import * as store from "../store.ts";
-import { categoryFilter, pageOf, requireCategory } from "./pages.ts";
+import { categoryFilter, isText, pageOf, requireCategory } from "./pages.ts";
 
 const DEFAULT_PAGE_SIZE = 20;
 /**
@@ -35,9 +35,7 @@ function positionOf({ id, title }: Product): readonly string[] {
 
 function readPosition(position: unknown): store.ListPosition | undefined {
   if (position === undefined) return undefined;
-  if (!Array.isArray(position) || !position.every((part) => typeof part === "string" && isStorable(part))) {
-    throw invalidPageToken();
-  }
+  if (!Array.isArray(position) || !position.every(isText)) throw invalidPageToken();
   const [id, title] = position;
   if (id === undefined) throw invalidPageToken();
   return { id, title };

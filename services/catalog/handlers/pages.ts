@@ -1,5 +1,4 @@
 import type { Deps } from "../deps.ts";
-import { isStorable } from "../domain.ts";
 import { categoryNotFound } from "../errors.ts";
 import { categoryExists } from "../store-categories.ts";
 
@@ -8,13 +7,17 @@ export function pageOf<T>(found: readonly T[], limit: number): { readonly items:
   return found.length > limit ? { items: found.slice(0, limit), end: found[limit - 1] } : { items: found };
 }
 
-/** The category that a request names; undefined when it names none. Throws CATEGORY_NOT_FOUND for what cannot be one. */
+/** The category that a request names; undefined when it names none. */
 export function categoryFilter(slug: string): string | undefined {
-  if (!isStorable(slug)) throw categoryNotFound(slug);
   return slug === "" ? undefined : slug;
 }
 
 /** Throws CATEGORY_NOT_FOUND when the category of a request does not exist; to be asked when nothing was found in it. */
 export async function requireCategory(db: Deps["db"], slug: string | undefined): Promise<void> {
   if (slug !== undefined && !(await categoryExists(db, slug))) throw categoryNotFound(slug);
+}
+
+/** Whether a part of a page token is text that a store takes: one that was made up may hold what no request may. */
+export function isText(part: unknown): part is string {
+  return typeof part === "string" && !part.includes("\u0000");
 }

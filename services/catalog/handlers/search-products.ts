@@ -3,11 +3,10 @@ import type { Call } from "#mesh/rpc/call.ts";
 import { epochMs } from "#mesh/rpc/call-context.ts";
 import { decodePageToken, encodePageToken, invalidPageToken } from "#mesh/rpc/page-token.ts";
 import type { Deps } from "../deps.ts";
-import { isStorable } from "../domain.ts";
 import { queryWords } from "../domain-search.ts";
 import { productMessage } from "../messages.ts";
 import { MAX_RANK, type SearchPosition, searchProducts as search } from "../store-search.ts";
-import { categoryFilter, pageOf, requireCategory } from "./pages.ts";
+import { categoryFilter, isText, pageOf, requireCategory } from "./pages.ts";
 
 const DEFAULT_PAGE_SIZE = 20;
 
@@ -36,6 +35,6 @@ function readPosition(position: unknown): SearchPosition | undefined {
   if (!Array.isArray(position)) throw invalidPageToken();
   const [rank, id]: readonly unknown[] = position;
   if (typeof rank !== "number" || !Number.isInteger(rank) || rank < 0 || rank > MAX_RANK) throw invalidPageToken();
-  if (typeof id !== "string" || !isStorable(id)) throw invalidPageToken();
+  if (!isText(id)) throw invalidPageToken();
   return { rank, id };
 }

@@ -1,6 +1,6 @@
 import type { UpdateProductRequest, UpdateProductResponse } from "#gen/shop/catalog/v1/catalog_service.ts";
 import { ProductInput } from "#gen/shop/catalog/v1/product.ts";
-import { invalidArgument, type Violation } from "#mesh/contract/errors.ts";
+import { invalidArgument } from "#mesh/contract/errors.ts";
 import { isId } from "#mesh/ids.ts";
 import { once, type Transaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
@@ -15,9 +15,8 @@ import {
   type MaskPath,
   readMask,
   sameContent,
-  unstorableFields,
 } from "../domain.ts";
-import { nulViolation, productFailure } from "../errors.ts";
+import { productFailure } from "../errors.ts";
 import { contentOf, productMessage } from "../messages.ts";
 import * as store from "../store.ts";
 import { holdCategories } from "../store-write.ts";
@@ -67,10 +66,9 @@ function maskedValues({ validate }: Deps, input: ProductInput, mask: readonly Ma
   const nothing = contentOf(ProductInput.fromPartial({}));
   const values = applyMask(nothing, contentOf(input), mask);
   const isMasked = (field: string) => mask.some((path) => path === field.split(/[.[]/, 1)[0]);
-  const violations: readonly Violation[] = [
-    ...validate("shop.catalog.v1.ProductInput", ProductInput.encode(input).finish()),
-    ...unstorableFields(values).map(nulViolation),
-  ].filter(({ field }) => isMasked(field));
+  const violations = validate("shop.catalog.v1.ProductInput", ProductInput.encode(input).finish()).filter(({ field }) =>
+    isMasked(field),
+  );
   if (violations.length > 0)
     throw invalidArgument(violations.map((one) => ({ ...one, field: `product.${one.field}` })));
   return values;

@@ -1,11 +1,10 @@
 import type { Logger } from "pino";
 import type { Category as CategoryMessage } from "#gen/shop/catalog/v1/product.ts";
-import { invalidArgument, type Violation } from "#mesh/contract/errors.ts";
+import { invalidArgument } from "#mesh/contract/errors.ts";
 import type { Transaction } from "#mesh/postgres/index.ts";
 import type { Deps } from "../deps.ts";
-import { isStorable } from "../domain.ts";
 import { type Category, type CategoryOutcome, planCategories } from "../domain-categories.ts";
-import { categoryFailure, nulViolation } from "../errors.ts";
+import { categoryFailure } from "../errors.ts";
 import { categoryOf } from "../messages.ts";
 import * as store from "../store-categories.ts";
 import type { Report, RowName, RowOutcome } from "./report.ts";
@@ -25,21 +24,13 @@ export async function importCategories(
   const outcomes = new Map<RowName, RowOutcome>();
   const good: GoodRow[] = [];
   for (const row of rows) {
-    const violations = checkRow(deps, row);
+    const violations = deps.validate("shop.catalog.v1.Category", row.bytes);
     if (violations.length > 0) outcomes.set(row, { kind: "failed", failure: invalidArgument(violations) });
     else good.push({ number: row.number, key: row.key, category: categoryOf(row.message) });
   }
   const write = (some: readonly GoodRow[]) => deps.db.transaction((tx) => writeBatch(tx, some));
   for (const [row, outcome] of await writeRows(good, write, log)) outcomes.set(row, outcome);
   report.add(outcomes);
-}
-
-function checkRow({ validate }: Deps, { message, bytes }: Row<CategoryMessage>): readonly Violation[] {
-  const unstorable = [
-    ...(isStorable(message.title) ? [] : ["title"]),
-    ...(isStorable(message.parentSlug) ? [] : ["parent_slug"]),
-  ];
-  return [...validate("shop.catalog.v1.Category", bytes), ...unstorable.map(nulViolation)];
 }
 
 async function writeBatch(tx: Transaction, rows: readonly GoodRow[]): Promise<ReadonlyMap<GoodRow, RowOutcome>> {

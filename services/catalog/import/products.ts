@@ -4,15 +4,8 @@ import { invalidArgument } from "#mesh/contract/errors.ts";
 import type { Transaction } from "#mesh/postgres/index.ts";
 import { type ChangedProduct, writeProducts } from "../changes.ts";
 import type { Deps } from "../deps.ts";
-import {
-  type Content,
-  checkCurrency,
-  checkSurroundings,
-  type OwnedProduct,
-  sameContent,
-  unstorableFields,
-} from "../domain.ts";
-import { nulViolation, productFailure } from "../errors.ts";
+import { type Content, checkCurrency, checkSurroundings, type OwnedProduct, sameContent } from "../domain.ts";
+import { productFailure } from "../errors.ts";
 import { contentOf } from "../messages.ts";
 import * as store from "../store.ts";
 import { holdCategories, insertOrLockProducts } from "../store-write.ts";
@@ -50,10 +43,7 @@ export async function importProducts(
 
 /** What can be said of a row by itself. */
 function checkRow(deps: Deps, row: Row<ProductInput>, content: Content): RowOutcome | undefined {
-  const violations = [
-    ...deps.validate("shop.catalog.v1.ProductInput", row.bytes),
-    ...unstorableFields(content).map(nulViolation),
-  ];
+  const violations = deps.validate("shop.catalog.v1.ProductInput", row.bytes);
   if (violations.length > 0) return { kind: "failed", failure: invalidArgument(violations) };
   const foreign = checkCurrency(content, deps.currencyCode);
   return foreign && { kind: "failed", failure: productFailure(foreign) };
