@@ -2,7 +2,12 @@ import { readFileSync } from "node:fs";
 import { createFileRegistry, fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
-import { BatchGetVariantsRequest, CreateProductRequest } from "#gen/shop/catalog/v1/catalog_service.ts";
+import {
+  BatchGetVariantsRequest,
+  CreateProductRequest,
+  ImportProductsRequest,
+} from "#gen/shop/catalog/v1/catalog_service.ts";
+import { ProductInput } from "#gen/shop/catalog/v1/product.ts";
 import { createItemLimits } from "./item-limits.ts";
 import { createRequestValidator } from "./validation.ts";
 
@@ -39,6 +44,14 @@ test("lists within messages within lists are counted one by one", () => {
     }).finish();
   expect(tooMany("shop.catalog.v1.CreateProductRequest", product([50, 50, 50]))).toBeUndefined();
   expect(tooMany("shop.catalog.v1.CreateProductRequest", product([50, 51]))).toBe("product.variants[1].attributes");
+});
+
+test("a row of an import is left to its service, which reports it by itself", () => {
+  const attributes = Array.from({ length: 51 }, () => ({ name: "n", value: "v" }));
+  const product = { externalKey: "", title: "", description: "", categorySlug: "", attributes, variants: [] };
+  const row = ImportProductsRequest.encode({ part: { $case: "product", value: product } }).finish();
+  expect(tooMany("shop.catalog.v1.ImportProductsRequest", row)).toBeUndefined();
+  expect(tooMany("shop.catalog.v1.ProductInput", ProductInput.encode(product).finish())).toBe("attributes");
 });
 
 test("two million empty items are refused by one violation, not by two million", () => {

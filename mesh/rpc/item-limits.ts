@@ -68,18 +68,27 @@ export function createItemLimits(registry: Registry): ItemLimits {
 
 function limitOf(field: DescField, rules: DescExtension | undefined): Limited {
   const { name } = field;
+  // What a service checks by itself is left to it.
+  if (ignoresRules(field, rules)) return { name, maxItems: undefined, message: undefined };
   const message = field.fieldKind === "list" || field.fieldKind === "message" ? field.message : undefined;
   if (field.fieldKind !== "list" && field.fieldKind !== "map") return { name, maxItems: undefined, message };
   return { name, maxItems: ruleOf(field, rules) ?? DEFAULT_MAX_ITEMS, message };
 }
 
 function ruleOf(field: DescField, rules: DescExtension | undefined): number | undefined {
-  if (rules === undefined) return undefined;
-  const option: unknown = getOption(field, rules);
+  const option = rules && getOption(field, rules);
   const kind = member(option, "type");
   const limit = member(member(kind, "value"), field.fieldKind === "map" ? "maxPairs" : "maxItems");
   return typeof limit === "bigint" && limit > 0n ? Number(limit) : undefined;
 }
+
+/** Whether the rules of a field are ignored always (`buf.validate.IGNORE_ALWAYS`): its service checks it by itself. */
+export function ignoresRules(field: DescField, rules: DescExtension | undefined): boolean {
+  return member(rules && getOption(field, rules), "ignore") === IGNORE_ALWAYS;
+}
+
+/** buf.validate.Ignore */
+const IGNORE_ALWAYS = 3;
 
 function member(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;

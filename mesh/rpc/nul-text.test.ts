@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { create, createFileRegistry, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
+import { ImportProductsRequest } from "#gen/shop/catalog/v1/catalog_service.ts";
+import { Category } from "#gen/shop/catalog/v1/product.ts";
 import { GetStockRequest, WatchStockRequest } from "#gen/shop/inventory/v1/inventory_service.ts";
 import { PlaceOrderRequest } from "#gen/shop/orders/v1/checkout_service.ts";
 import { HandleWebhookRequest } from "#gen/shop/payments/v1/payment_service.ts";
@@ -37,6 +39,16 @@ test("U+0000 is refused in a text, in a list of texts, and deep inside", () => {
     expectedTotal: { currencyCode: "EUR", minorUnits: 1n },
   }).finish();
   expect(nuls("shop.orders.v1.PlaceOrderRequest", order)).toEqual(["address.lines[1]"]);
+});
+
+test("what a service checks by itself is left to it", () => {
+  const row = ImportProductsRequest.encode({
+    part: { $case: "category", value: { slug: "a", title: "\0", parentSlug: "" } },
+  }).finish();
+  expect(nuls("shop.catalog.v1.ImportProductsRequest", row)).toEqual([]);
+  expect(
+    nuls("shop.catalog.v1.Category", Category.encode({ slug: "a", title: "\0", parentSlug: "" }).finish()),
+  ).toEqual(["title"]);
 });
 
 test("zero bytes elsewhere are nobody's business", () => {

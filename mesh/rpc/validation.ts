@@ -5,7 +5,7 @@ import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import type { Violation } from "#mesh/contract/errors.ts";
 import { createItemLimits, type ItemLimits } from "#mesh/rpc/item-limits.ts";
-import { nulTexts } from "#mesh/rpc/nul-text.ts";
+import { createNulTexts, type NulTexts } from "#mesh/rpc/nul-text.ts";
 
 /** Checks the bytes of one request: returns every broken rule, none when the request is good. */
 export type RequestCheck = (bytes: Uint8Array) => readonly Violation[];
@@ -31,6 +31,7 @@ export function createRequestValidator(descriptors: () => Uint8Array): RequestVa
         registry,
         validator: createValidator({ registry, regexMatch: createPatternMatcher() }),
         itemLimits: createItemLimits(registry),
+        nulTexts: createNulTexts(registry),
       };
     }
     return loaded;
@@ -64,13 +65,18 @@ const readOptions = { readUnknownFields: false, recursionLimit: MAX_DEPTH };
 interface Checks {
   readonly validator: Validator;
   readonly itemLimits: ItemLimits;
+  readonly nulTexts: NulTexts;
 }
 
 interface Loaded extends Checks {
   readonly registry: Registry;
 }
 
-function check({ validator, itemLimits }: Checks, type: DescMessage, bytes: Uint8Array): readonly Violation[] {
+function check(
+  { validator, itemLimits, nulTexts }: Checks,
+  type: DescMessage,
+  bytes: Uint8Array,
+): readonly Violation[] {
   const tooMany = itemLimits(type, bytes);
   if (tooMany !== undefined) return [tooMany];
   let message: ReturnType<typeof fromBinary>;
