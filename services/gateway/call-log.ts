@@ -1,7 +1,18 @@
 import type { Logger } from "pino";
 import { codeName } from "#mesh/rpc/status.ts";
-import type { Outcome } from "./pass-through.ts";
 import type { Route } from "./routes.ts";
+
+/** How a call went, for the log. */
+export interface Outcome {
+  /** The number in `grpc-status`; undefined when there was none. */
+  readonly status: number | undefined;
+  /** The caller left before there was an answer. */
+  readonly cancelled: boolean;
+  /** Why, when the gateway itself failed the call. */
+  readonly reason: string | undefined;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+}
 
 export interface LoggedCall {
   readonly path: string;

@@ -106,7 +106,9 @@ function unlessSent(session: ServerHttp2Session, count: () => void): () => void 
 function askWhetherAlive(session: ServerHttp2Session, ackMs: number): void {
   if (session.destroyed) return;
   const timer = setTimeout(() => session.destroy(), ackMs);
-  const sent = session.ping(() => clearTimeout(timer));
-  // Not sent: too many pings of ours are unanswered already, and the first of them has a timer.
-  if (!sent) clearTimeout(timer);
+  timer.unref();
+  // An error is no answer: too many pings of ours are open already, or this one could not be sent. The timer stays.
+  session.ping((error) => {
+    if (error === null) clearTimeout(timer);
+  });
 }

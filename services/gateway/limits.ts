@@ -22,6 +22,7 @@ export interface GatewayLimits {
   readonly idleCallMs: number;
   readonly maxCallMs: number;
   readonly deadlineGraceMs: number;
+  readonly cutOffMs: number;
   readonly overloadRetryMs: number;
   readonly replayBytes: number;
   readonly connectTimeoutMs: number;
@@ -86,6 +87,8 @@ export const defaultLimits: GatewayLimits = {
   maxCallMs: 60 * MINUTE_MS,
   /** How much longer than its method's deadline a call may take. The callee ends it before, unless it is broken. */
   deadlineGraceMs: 2 * SECOND_MS,
+  /** How long a stream that was destroyed has to be gone; its connection is cut then. One turn of the loop is usual. */
+  cutOffMs: 1 * SECOND_MS,
   /** When a call that was shed should come again. */
   overloadRetryMs: 250,
   /** How much of a request is kept until the first answer, to send it once more if the backend refused it unseen. */

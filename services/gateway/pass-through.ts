@@ -9,22 +9,11 @@ import { RpcError } from "#mesh/contract/errors.ts";
 import { answerFailure, discardRequest, failureTrailers, gatewayFailure } from "./answers.ts";
 import type { BackendSession } from "./backend-session.ts";
 import { type Backends, unavailable } from "./backends.ts";
+import type { Outcome } from "./call-log.ts";
 import { forwarded, forwardedRequest, forwardedResponse, type ReceivedHeaders, rawOf } from "./headers.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { Replay } from "./replay.ts";
 import type { Route } from "./routes.ts";
-
-/** How a call went, for the log. */
-export interface Outcome {
-  /** The number in `grpc-status`; undefined when there was none. */
-  readonly status: number | undefined;
-  /** The caller left before there was an answer. */
-  readonly cancelled: boolean;
-  /** Why, when the gateway itself failed the call. */
-  readonly reason: string | undefined;
-  readonly requestBytes: number;
-  readonly responseBytes: number;
-}
 
 export interface PassThroughOptions {
   readonly stream: ServerHttp2Stream;
@@ -138,6 +127,8 @@ export class PassThrough {
   #readRequest(): void {
     const caller = this.#caller;
     caller.on("data", (chunk: Buffer) => {
+      // After the answer there is nobody to read it, and a pause that nothing ends would hide the caller's end.
+      if (this.#settled) return;
       this.#idleTimer.refresh();
       this.#requestBytes += chunk.length;
       this.#replay.keep(chunk);
@@ -229,7 +220,16 @@ export class PassThrough {
     this.#fail(gatewayFailure("DEADLINE_EXCEEDED", service, `the call to ${service} was ended: ${what}`));
     // What the caller doesn't read, the failure included, must end as well.
     clearTimeout(this.#totalTimer);
-    this.#totalTimer = setTimeout(() => this.#caller.close(constants.NGHTTP2_CANCEL), limits.deadlineGraceMs);
+    this.#totalTimer = setTimeout(() => this.#cutOff(), limits.deadlineGraceMs);
+  }
+
+  /** Ends the caller's stream whatever it does, and if even that cannot be done, its connection. */
+  #cutOff(): void {
+    const caller = this.#caller;
+    const { session } = caller;
+    caller.close(constants.NGHTTP2_CANCEL);
+    caller.destroy();
+    this.#totalTimer = setTimeout(() => session?.destroy(), this.#options.limits.cutOffMs);
   }
 
   #failWith(error: unknown): void {
@@ -266,6 +266,7 @@ export class PassThrough {
     this.#settled = true;
     this.#status = status;
     this.#replay.drop();
+    this.#caller.resume();
   }
 
   /** The whole answer is given. A caller that still sends is told to stop, and so is a backend that still reads. */

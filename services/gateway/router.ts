@@ -5,10 +5,10 @@ import { sharedSecretIdentity } from "#mesh/identity/workload.ts";
 import { formatTraceparent, newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 import { answerFailure, gatewayFailure } from "./answers.ts";
 import type { Backends } from "./backends.ts";
-import { logCall } from "./call-log.ts";
+import { logCall, type Outcome } from "./call-log.ts";
 import type { Arrival } from "./connection.ts";
 import type { GatewayLimits } from "./limits.ts";
-import { type Outcome, PassThrough } from "./pass-through.ts";
+import { PassThrough } from "./pass-through.ts";
 import { refuseNonGrpc } from "./refuse.ts";
 import { type Route, type Routes, serviceOf } from "./routes.ts";
 

@@ -1,5 +1,5 @@
 import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
-import { createServer as createTcpServer, type Socket } from "node:net";
+import { createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import type { Cleanup } from "./setup.ts";
 
 export interface RawBackend {
@@ -88,6 +88,21 @@ export async function startFrameBackend(cleanup: Cleanup, headerBlock: Buffer): 
       }
     });
   });
+  return listenTcp(cleanup, server, sockets);
+}
+
+/** Says that it takes calls, and never reads one: what a stopped process looks like from outside. */
+export async function startDeafBackend(cleanup: Cleanup): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer({ pauseOnConnect: true }, (socket) => {
+    sockets.add(socket);
+    socket.on("error", () => undefined);
+    socket.write(http2Frame(SETTINGS, 0, 0, Buffer.alloc(0)));
+  });
+  return listenTcp(cleanup, server, sockets);
+}
+
+async function listenTcp(cleanup: Cleanup, server: TcpServer, sockets: ReadonlySet<Socket>): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   cleanup.add(() => {
     for (const socket of sockets) socket.destroy();

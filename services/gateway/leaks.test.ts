@@ -1,0 +1,56 @@
+import { once } from "node:events";
+import { connect as connectTcp, createServer, type Socket } from "node:net";
+import { status as codes } from "@grpc/grpc-js";
+import { afterEach, expect, test } from "vitest";
+import { frame } from "./framing.ts";
+import { startDeafBackend } from "./testing/raw-backend.ts";
+import { type Cleanup, createCleanup, eventually, rawCall, rawSession, startTestGateway } from "./testing/setup.ts";
+import { toy } from "./testing/toy-backend.ts";
+
+const cleanup = createCleanup();
+afterEach(() => cleanup.run());
+
+/** Stands before the gateway; `left` resolves when the gateway has closed its end of every connection there was. */
+async function startRelay(until: Cleanup, target: string): Promise<{ address: string; left: () => Promise<unknown> }> {
+  const closed: Promise<unknown>[] = [];
+  const server = createServer((near) => {
+    const far: Socket = connectTcp({ host: "127.0.0.1", port: Number(target.split(":")[1]) });
+    far.on("error", () => undefined);
+    near.on("error", () => undefined);
+    closed.push(new Promise((resolve) => far.once("close", resolve)));
+    near.pipe(far).pipe(near);
+    // A caller that is gone says FIN and nothing more, and what the gateway still says is taken in.
+    near.once("close", () => far.resume().end());
+    until.add(() => far.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  until.add(() => server.close());
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("a TCP server has an address");
+  return { address: `127.0.0.1:${address.port}`, left: () => Promise.all(closed) };
+}
+
+test("lets go of callers who left after they had sent more than their backend read", async () => {
+  const backend = await startDeafBackend(cleanup);
+  const contract = { name: "toy.v1.ToyService", owner: "toy", public: true, definition: toy };
+  const gateway = await startTestGateway(cleanup, {
+    targets: { toy: [backend] },
+    contracts: [{ ...contract, methods: { collect: { deadlineMs: 200 } } }],
+    limits: { deadlineGraceMs: 100, shutdownMs: 60_000 },
+  });
+  const relay = await startRelay(cleanup, gateway.address);
+  const body = frame(Buffer.alloc(4 * 1_024 * 1_024));
+  const caller = async (): Promise<unknown> => {
+    const session = await rawSession(cleanup, relay.address);
+    const stream = rawCall(session, { ":path": toy.collect.path });
+    stream.write(body);
+    const [headers] = await once(stream, "response");
+    session.destroy();
+    return headers["grpc-status"];
+  };
+  const answers = await Promise.all(Array.from({ length: 10 }, caller));
+  expect(answers).toEqual(answers.map(() => String(codes.DEADLINE_EXCEEDED)));
+  await relay.left();
+  await eventually(() => gateway.lines.filter(({ message }) => message === "call").length).toBe(10);
+  await gateway.close();
+});
