@@ -1,11 +1,4 @@
-import {
-  type DescField,
-  type DescMessage,
-  getOption,
-  type Message,
-  type Registry,
-  ScalarType,
-} from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type Message, type Registry, ScalarType } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import type { Violation } from "#mesh/contract/errors.ts";
 import { ignoresRules } from "#mesh/rpc/item-limits.ts";
