@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { meshFailure } from "#mesh/contract/errors.ts";
+import { isId } from "#mesh/ids.ts";
 
 /** Bytes of the digest that binds a token to its filter: enough that no two filters meet by chance. */
 const DIGEST_BYTES = 12;
@@ -25,6 +26,28 @@ export function decodePageToken(filter: unknown, token: string): unknown {
   } catch {
     throw invalidPageToken();
   }
+}
+
+/**
+ * The id in a token of a list that goes by ids, those with `prefix`; undefined for the empty token of a first page.
+ * Throws INVALID_PAGE_TOKEN for anything else.
+ */
+export function decodeIdToken(filter: unknown, token: string, prefix: string): string | undefined {
+  const position = decodePageToken(filter, token);
+  if (position === undefined) return undefined;
+  if (typeof position !== "string" || !isId(prefix, position)) throw invalidPageToken();
+  return position;
+}
+
+/** A page of a list that goes by ids, out of what was found when one more than `limit` was asked for. */
+export function pageById<Row extends { readonly id: string }>(
+  found: readonly Row[],
+  { limit, filter }: { readonly limit: number; readonly filter: unknown },
+): { readonly items: readonly Row[]; readonly nextPageToken: string } {
+  const items = found.slice(0, limit);
+  const last = items.at(-1);
+  const more = found.length > limit && last !== undefined;
+  return { items, nextPageToken: more ? encodePageToken(filter, last.id) : "" };
 }
 
 /** The failure for a page token that is none of the method's own. */

@@ -13,7 +13,7 @@ import { failures } from "#mesh/contract/errors.ts";
 import { TOKEN_ALGORITHM } from "#mesh/identity/key-ring.ts";
 import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { decodePageToken, encodePageToken } from "#mesh/rpc/page-token.ts";
+import { decodeIdToken, pageById } from "#mesh/rpc/page-token.ts";
 import { type Deps, userOf } from "./deps.ts";
 import { refreshSession } from "./refresh-session.ts";
 import { grantRole, revokeRole } from "./roles.ts";
@@ -57,17 +57,11 @@ const listSessions =
   ({ db, clock }: Deps) =>
   async ({ pageSize, pageToken }: ListSessionsRequest, call: Call): Promise<ListSessionsResponse> => {
     const { id: userId, sessionId } = userOf(call);
-    const position = decodePageToken(userId, pageToken);
-    const beforeId = typeof position === "string" ? position : undefined;
+    const beforeId = decodeIdToken(userId, pageToken, "ses");
     const limit = pageSize === 0 ? SESSIONS_PAGE_SIZE : pageSize;
-    // One more than asked tells whether there is a page after.
-    const rows = await store.listSessions(db, { userId, beforeId, limit: limit + 1, now: clock.now() });
-    const page = rows.slice(0, limit);
-    const last = page.at(-1);
-    return {
-      sessions: page.map((row) => sessionMessage(row, sessionId)),
-      nextPageToken: rows.length > limit && last !== undefined ? encodePageToken(userId, last.id) : "",
-    };
+    const found = await store.listSessions(db, { userId, beforeId, limit: limit + 1, now: clock.now() });
+    const { items, nextPageToken } = pageById(found, { limit, filter: userId });
+    return { sessions: items.map((row) => sessionMessage(row, sessionId)), nextPageToken };
   };
 
 const revokeSession =

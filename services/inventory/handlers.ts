@@ -17,7 +17,7 @@ import type { Handlers } from "#mesh/contract/contract.ts";
 import { failures } from "#mesh/contract/errors.ts";
 import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { decodePageToken, encodePageToken } from "#mesh/rpc/page-token.ts";
+import { decodeIdToken, pageById } from "#mesh/rpc/page-token.ts";
 import type { Deps } from "./deps.ts";
 import { adjust } from "./domain.ts";
 import { movementMessage, reservationMessage, stockMessage } from "./messages.ts";
@@ -108,21 +108,11 @@ const listMovements =
   ({ db }: Deps) =>
   async ({ sku, pageSize, pageToken }: ListMovementsRequest): Promise<ListMovementsResponse> => {
     const filter = { sku };
-    const position = decodePageToken(filter, pageToken);
-    const beforeId = typeof position === "string" ? position : undefined;
+    const beforeId = decodeIdToken(filter, pageToken, "mov");
     const limit = pageSize === 0 ? MOVEMENTS_PAGE_SIZE : pageSize;
-    // One more than asked tells whether there is a page after.
-    const rows = await store.listMovements(db, {
-      sku,
-      beforeId,
-      limit: limit + 1,
-    });
-    const page = rows.slice(0, limit);
-    const last = page.at(-1);
-    return {
-      movements: page.map(movementMessage),
-      nextPageToken: rows.length > limit && last !== undefined ? encodePageToken(filter, last.id) : "",
-    };
+    const found = await store.listMovements(db, { sku, beforeId, limit: limit + 1 });
+    const { items, nextPageToken } = pageById(found, { limit, filter });
+    return { movements: items.map(movementMessage), nextPageToken };
   };
 
 const watchStock = ({ watch }: Deps) =>

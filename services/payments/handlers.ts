@@ -15,7 +15,7 @@ import type {
 } from "#gen/shop/payments/v1/payment_service.ts";
 import type { Handlers } from "#mesh/contract/contract.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { decodePageToken, encodePageToken } from "#mesh/rpc/page-token.ts";
+import { decodeIdToken, pageById } from "#mesh/rpc/page-token.ts";
 import { authorizePayment } from "./authorize-payment.ts";
 import { changePayment } from "./change-payment.ts";
 import { type Deps, fail } from "./deps.ts";
@@ -99,21 +99,11 @@ const listPayments =
   ({ db }: Deps) =>
   async ({ orderId, pageSize, pageToken }: ListPaymentsRequest): Promise<ListPaymentsResponse> => {
     const filter = { orderId };
-    const position = decodePageToken(filter, pageToken);
-    const beforeId = typeof position === "string" ? position : undefined;
+    const beforeId = decodeIdToken(filter, pageToken, "pay");
     const limit = pageSize === 0 ? PAGE_SIZE : pageSize;
-    // One more than asked tells whether there is a page after.
-    const rows = await store.listPayments(db, {
-      orderId: orderId === "" ? undefined : orderId,
-      beforeId,
-      limit: limit + 1,
-    });
-    const page = rows.slice(0, limit);
-    const last = page.at(-1);
-    return {
-      payments: page.map(paymentMessage),
-      nextPageToken: rows.length > limit && last !== undefined ? encodePageToken(filter, last.id) : "",
-    };
+    const wanted = { orderId: orderId === "" ? undefined : orderId, beforeId, limit: limit + 1 };
+    const { items, nextPageToken } = pageById(await store.listPayments(db, wanted), { limit, filter });
+    return { payments: items.map(paymentMessage), nextPageToken };
   };
 
 const getLedgerBalances =
