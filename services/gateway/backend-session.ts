@@ -1,11 +1,20 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 import type { Duplex } from "node:stream";
 import type { GatewayLimits } from "./limits.ts";
+import { createBudget } from "./rate.ts";
 
 /** One HTTP/2 connection to a backend that has said it takes calls. */
 export interface BackendSession {
   /** Whether it takes another call now. */
   hasRoom(): boolean;
+  /** Whether it takes no call for a while, since too many on it were cancelled. Running ones go on. */
+  isResting(): boolean;
   /** Whether it takes calls at all: no GOAWAY came, and it isn't lost. */
   isOpen(): boolean;
   /** Whether the connection itself is gone, rather than one call on it. */
@@ -76,20 +85,27 @@ function createSession(http2: ClientHttp2Session, socket: Duplex, limits: Gatewa
   let callsLeft = limits.callsPerSession;
   let retired = false;
   const isOpen = (): boolean => !retired && !http2.closed && !http2.destroyed;
-  const capacity = (): number => http2.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY;
+  const capacity = (): number =>
+    Math.min(limits.callsAtOncePerSession, http2.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY);
+  const cancels = createBudget(limits.cancelsPerSession);
   let room = capacity();
   http2.on("remoteSettings", () => {
     room = capacity();
   });
   const session: BackendSession = {
     isOpen,
-    hasRoom: () => open < room && isOpen(),
+    hasRoom: () => open < room && isOpen() && cancels.left(),
+    isResting: () => !cancels.left(),
     isLost: () => http2.destroyed || socket.destroyed,
     request(headers, options) {
       const stream = http2.request(headers, options);
       open += 1;
       stream.once("close", () => {
         open -= 1;
+        // A reset by the peer is counted too: rarely there, and one too many does no harm.
+        if (stream.rstCode !== constants.NGHTTP2_NO_ERROR || !stream.writableFinished) cancels.spend();
+        // Nobody needs it, and a new one could take calls at once.
+        if (open === 0 && !cancels.left()) session.retire();
       });
       callsLeft -= 1;
       if (callsLeft === 0) session.retire();

@@ -8,7 +8,7 @@ export interface Backend {
   readonly address: string;
   /** A session that takes a call now, if there is one. */
   ready(): BackendSession | undefined;
-  /** Whether all its sessions are full and it may not have more. */
+  /** Whether it may not have more sessions. Those that rest count only as far as their own bound is exceeded. */
   isFull(): boolean;
   /**
    * Opens a session, or waits for the one that is being opened. Rejects when that fails; at once, with the last
@@ -70,7 +70,7 @@ export function createBackend({ owner, address, openSocket, limits, log }: Backe
       for (const session of sessions) if (session.hasRoom()) return session;
       return undefined;
     },
-    isFull: () => sessions.size >= limits.sessionsPerAddress,
+    isFull: () => isFull(sessions, limits),
     connect() {
       if (connecting !== undefined) return connecting;
       if (failure !== undefined && performance.now() < retryAtMs) return Promise.reject(failure);
@@ -86,4 +86,13 @@ export function createBackend({ owner, address, openSocket, limits, log }: Backe
       for (const session of sessions) session.destroy();
     },
   };
+}
+
+function isFull(sessions: ReadonlySet<BackendSession>, limits: GatewayLimits): boolean {
+  let resting = 0;
+  for (const session of sessions) if (session.isResting()) resting += 1;
+  const { sessionsPerAddress, restingSessionsPerAddress } = limits;
+  return (
+    sessions.size - resting >= sessionsPerAddress || sessions.size >= sessionsPerAddress + restingSessionsPerAddress
+  );
 }

@@ -240,6 +240,18 @@ test("opens further connections when a backend's bound on streams is reached, th
   for (const { call } of calls) call.cancel();
 });
 
+test("opens as many connections as calls that come at once need", async () => {
+  const backend = await startRawBackend(cleanup, () => undefined);
+  const limits = { sessionsPerAddress: 4, callsAtOncePerSession: 2 };
+  const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] }, limits });
+  const client = toyClient(cleanup, gateway.address);
+  // One of the eight places is taken by the health watch.
+  const calls = Array.from({ length: 7 }, () => unary(client, "hang", Buffer.alloc(0)));
+  for (const call of calls) call.catch(() => undefined);
+  await eventually(() => backend.seen.length).toBe(7);
+  for (const { call } of calls) call.cancel();
+});
+
 test("replaces a connection that has carried its share of calls", async () => {
   const backend = await startRawBackend(cleanup, answerOk);
   const limits = { callsPerSession: 5 };

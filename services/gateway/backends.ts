@@ -63,7 +63,7 @@ export function createBackends({ endpoints, limits, log, openLocal }: BackendsOp
     session(owner, service) {
       const group = groupOf(owner);
       const ready = closed ? undefined : takeTurn(group);
-      return ready ?? connectAny(group, { owner, service, closed, retryDelayMs: limits.overloadRetryMs });
+      return ready ?? connectAny(group, { owner, service, closed, limits });
     },
     of: (owner) => groupOf(owner).backends,
     close() {
@@ -102,22 +102,26 @@ interface Wanted {
   readonly owner: string;
   readonly service: string;
   readonly closed: boolean;
-  readonly retryDelayMs: number;
+  readonly limits: GatewayLimits;
 }
 
-async function connectAny(group: Group, wanted: Wanted): Promise<BackendSession> {
-  const { owner, service, closed, retryDelayMs } = wanted;
+async function connectAny(group: Group, { owner, service, closed, limits }: Wanted): Promise<BackendSession> {
   if (closed) throw unavailable(service, owner, "the gateway is shutting down");
   if (group.backends.length === 0) throw unavailable(service, owner, "no instance of it is known");
-  const growing = group.backends.filter((backend) => !backend.isFull());
-  try {
-    await Promise.any(growing.map((backend) => backend.connect()));
-  } catch (error) {
-    if (growing.length > 0) throw unavailable(service, owner, causeOf(error));
+  // Those who waited for the same connection may have filled it, and need another.
+  for (let tries = 0; tries < limits.sessionsPerAddress; tries++) {
+    const growing = group.backends.filter((backend) => !backend.isFull());
+    if (growing.length === 0) break;
+    try {
+      await Promise.any(growing.map((backend) => backend.connect()));
+    } catch (error) {
+      throw unavailable(service, owner, causeOf(error));
+    }
+    const ready = takeTurn(group);
+    if (ready !== undefined) return ready;
   }
-  const ready = takeTurn(group);
-  if (ready !== undefined) return ready;
-  throw gatewayFailure("OVERLOADED", service, `${owner} has as many calls as it takes`, { retryDelayMs });
+  const options = { retryDelayMs: limits.overloadRetryMs };
+  throw gatewayFailure("OVERLOADED", service, `${owner} has as many calls as it takes`, options);
 }
 
 /** The failure of a call for which no backend could be reached. */

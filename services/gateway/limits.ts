@@ -29,7 +29,10 @@ export interface GatewayLimits {
   readonly reconnectMinMs: number;
   readonly reconnectMaxMs: number;
   readonly sessionsPerAddress: number;
+  readonly restingSessionsPerAddress: number;
   readonly callsPerSession: number;
+  readonly callsAtOncePerSession: number;
+  readonly cancelsPerSession: Rate;
   readonly backendSessionMemoryMib: number;
   readonly backendWindowBytes: number;
   readonly healthRetryMs: number;
@@ -102,10 +105,19 @@ export const defaultLimits: GatewayLimits = {
   reconnectMinMs: 50,
   /** … up to this, so that an instance that came back is used within half a second. */
   reconnectMaxMs: 500,
-  /** Connections to one address. One does, until the peer's bound on concurrent streams is reached. */
-  sessionsPerAddress: 4,
+  /** Connections to one address that take calls. One does, until its bound on concurrent calls is reached. */
+  sessionsPerAddress: 8,
+  /** Further ones that rest, because too many calls on them were cancelled. Each costs a socket on both sides. */
+  restingSessionsPerAddress: 24,
   /** Calls over one connection before it is replaced: stream ids are 31 bits, and half of them are ours. */
   callsPerSession: 500_000_000,
+  /**
+   * Calls at a time over one connection, and how many on it may have been cancelled for it to take another call. The
+   * cancels of any caller count against the connection that all share, and at 1,000 (refilled by 33 a second) nghttp2
+   * ends it with all its calls. Even if all 600 are cancelled at once after 300 others, that is 900.
+   */
+  callsAtOncePerSession: 600,
+  cancelsPerSession: { burst: 300, perSecond: 30 },
   /** What one backend connection may hold in buffers: all calls to an address share it. */
   backendSessionMemoryMib: 512,
   /** How much an unread response may fill, per connection; each call has HTTP/2's 64 KiB. */

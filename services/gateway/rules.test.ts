@@ -76,6 +76,16 @@ test("a budget allows a burst, then its rate, and never saves up more than the b
   expect(takes(3)).toEqual([true, true, false]);
 });
 
+test("a budget that was overspent has nothing left until that is made up for", () => {
+  let now = 0;
+  const budget = createBudget({ burst: 2, perSecond: 10 }, () => now);
+  for (let i = 0; i < 5; i++) budget.spend();
+  now += 300;
+  expect([budget.left(), budget.take()]).toEqual([false, false]);
+  now += 100;
+  expect([budget.left(), budget.take(), budget.left()]).toEqual([true, true, false]);
+});
+
 test("a replay keeps a request whole or not at all", () => {
   const replay = new Replay(4);
   expect(replay.isEmpty()).toBe(true);
