@@ -48,6 +48,10 @@ function onAuthorizePayment(saga: Saga, event: SagaEvent): Move {
 }
 
 function onSettlePayment(saga: Saga, event: SagaEvent): Move {
+  if (event.kind === "token_returned") {
+    // Under the key of the first time: what was asked then and this are one authorization. Who cancels wants none.
+    return saga.state === "CANCELLING" ? undefined : { step: "authorize_payment", note: "payment token came again" };
+  }
   if (event.kind !== "payment_absent") return onAuthorizationKnown(saga, event);
   return refused(saga, "not_completed", "payment not completed");
 }

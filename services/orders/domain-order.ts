@@ -71,6 +71,11 @@ export function isDecided(order: Order): boolean {
   return order.state !== "PENDING";
 }
 
+/** Whether the authorization is still to be asked for, so that the buyer's payment token is of use. */
+export function needsToken({ state, step }: Order): boolean {
+  return state === "PENDING" && step !== "release_stock";
+}
+
 /**
  * The order as it was just after each entry of its history that came after `version`, oldest first, so that somebody
  * who watches misses no state. What is not part of the history is as it is now.

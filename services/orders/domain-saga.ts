@@ -97,6 +97,8 @@ export type SagaEvent =
   | { readonly kind: "payment_declined"; readonly declineCode: string }
   /** Nobody will ask for the authorization again: the payment token is gone. What was asked may have come about. */
   | { readonly kind: "authorization_abandoned" }
+  /** The buyer brought the payment token again, before anything was done about an authorization that was given up. */
+  | { readonly kind: "token_returned" }
   /** There is no authorization, and none will come. */
   | { readonly kind: "payment_absent" }
   | { readonly kind: "payment_captured" }

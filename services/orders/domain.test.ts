@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { commandsOf } from "./domain.ts";
+import { commandsOf, transition } from "./domain.ts";
 import { initialSaga, type SagaEvent } from "./domain-saga.ts";
 import {
   abandoned,
@@ -17,6 +17,7 @@ import {
   released,
   reserved,
   short,
+  tokenReturned,
   voided,
   wasCaptured,
 } from "./testing/saga-events.ts";
@@ -52,6 +53,11 @@ describe("the paths of an order", () => {
       "goes on when a lost authorization is found",
       [reserved, abandoned, authorized, captured],
       ["PENDING/authorize_payment", "PENDING/settle_payment", "CONFIRMED/capture_payment", "CONFIRMED/commit_stock"],
+    ],
+    [
+      "asks again when the token comes again before a lost authorization was looked for",
+      [reserved, abandoned, tokenReturned, authorized],
+      ["PENDING/authorize_payment", "PENDING/settle_payment", "PENDING/authorize_payment", "CONFIRMED/capture_payment"],
     ],
     [
       "is rejected when a lost authorization is not found",
@@ -149,6 +155,11 @@ describe("the paths of an order", () => {
     const asked = move(initialSaga, reserved).saga;
     expect(move(asked, abandoned).afterQuiet).toBe(true);
     expect(move(asked, authorized).afterQuiet).toBe(false);
+  });
+
+  it("asks for no authorization any more when it is being cancelled, though the token comes again", () => {
+    const cancelling = [reserved, abandoned, cancel].reduce((saga, event) => move(saga, event).saga, initialSaga);
+    expect(transition(cancelling, tokenReturned).ok).toBe(false);
   });
 
   it("gives every hold a key of its own, and keeps all other keys", () => {

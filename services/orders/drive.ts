@@ -9,12 +9,16 @@ import type { Command, SagaEvent } from "./domain-saga.ts";
 import type { StepOutcome } from "./steps.ts";
 import * as store from "./store.ts";
 import * as sagaStore from "./store-saga.ts";
+import type { HeldToken } from "./tokens.ts";
 
 /** The saga's spans of time, in milliseconds. */
 export interface SagaTimings {
   /** How long a process holds an order without a sign of life. Longer than any step's calls may take. */
   readonly leaseMs: number;
-  /** How long after an authorization was given up it may still come about: the time limit of the call, at least. */
+  /**
+   * How long after an authorization was given up it may still come about: the time limit of the call, at least. And how
+   * long the buyer has to bring the payment token again.
+   */
   readonly quietMs: number;
   /** How long a payment token is kept in memory, to ask again under the same key. Well below the hold's time. */
   readonly tokenMs: number;
@@ -47,13 +51,8 @@ export interface DriveDeps {
   readonly underWay: Set<AbortController>;
 }
 
-/** The buyer's payment token, kept in memory alone, until it is of no more use. */
-export interface HeldToken {
-  readonly use: () => string | undefined;
-}
-
-/** For who goes on with an order that another process placed. */
-export const noToken: HeldToken = { use: () => undefined };
+/** For what needs none. */
+const noToken: HeldToken = { use: () => undefined };
 
 /** Who does what no user asked for, in the histories. */
 const ACTOR = "orders";

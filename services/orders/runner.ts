@@ -1,8 +1,8 @@
 import { setMaxListeners } from "node:events";
-import { systemClock } from "#mesh/clock.ts";
 import type { Order } from "./domain-order.ts";
-import { type DriveDeps, defaultTimings, drive, type HeldToken, noToken, type SagaTimings } from "./drive.ts";
+import { type DriveDeps, defaultTimings, drive, type SagaTimings } from "./drive.ts";
 import * as sagaStore from "./store-saga.ts";
+import { type HeldToken, holdToken, keepOfferedTokens, type OfferedTokens } from "./tokens.ts";
 
 /** How many placed orders one process works on at once. Beyond it PlaceOrder sheds before it has done anything. */
 export const MAX_PLACED_ORDERS = 256;
@@ -23,6 +23,13 @@ export const defaultRunnerTimings: RunnerTimings = { ...defaultTimings, claimInt
 export interface SagaRunner {
   /** Keeps a place for an order that is about to be placed; undefined when there is none left. */
   admit(): Admission | undefined;
+  /**
+   * Keeps a payment token that a copy of an order's request brought again, for a limited time: should the process that
+   * placed the order be gone, the authorization is asked for with this one.
+   */
+  offerToken(orderId: string, paymentToken: string): void;
+  /** Lets go of such a token, when it is known what becomes of the order. */
+  forgetToken(orderId: string): void;
   /** Looks for due orders now. */
   wake(): void;
   /** Begins nothing new, ends what is under way within a bound, and lets go of what is not done. */
@@ -49,7 +56,10 @@ export function startSagaRunner(given: RunnerDeps): SagaRunner {
   const underWay = new Set<AbortController>();
   const running = new Set<Promise<void>>();
   const deps: DriveDeps = { ...given, timings, closing: closing.signal, underWay };
-  const run: Run = (order, token, done) => {
+  const tokens = keepOfferedTokens(timings.tokenMs);
+  const run: Run = (order, placedWith, done) => {
+    const offered = tokens.held(order.id);
+    const token: HeldToken = { use: () => placedWith?.use() ?? offered.use() };
     // A failure here is the database's: the lease runs out, and the order is claimed again.
     const job = drive(deps, order, token)
       .catch((error: unknown) => log.error({ err: error, orderId: order.id }, "an order is left to be claimed again"))
@@ -60,9 +70,13 @@ export function startSagaRunner(given: RunnerDeps): SagaRunner {
     running.add(job);
   };
   const admit = startAdmission(run, timings.tokenMs);
-  const pump = startPump({ db, log, timings, run });
+  const pump = startPump({ db, log, timings, run, tokens });
   return {
     admit: () => (closing.signal.aborted ? undefined : admit()),
+    offerToken: (orderId, paymentToken) => {
+      if (!closing.signal.aborted && tokens.offer(orderId, paymentToken)) pump.wake();
+    },
+    forgetToken: tokens.forget,
     wake: pump.wake,
     close: async () => {
       closing.abort();
@@ -77,7 +91,7 @@ export function startSagaRunner(given: RunnerDeps): SagaRunner {
 }
 
 /** Moves an order on, and calls `done` when this process has done with it. */
-type Run = (order: Order, token: HeldToken, done: () => void) => void;
+type Run = (order: Order, placedWith: HeldToken | undefined, done: () => void) => void;
 
 function startAdmission(run: Run, tokenMs: number): () => Admission | undefined {
   let placed = 0;
@@ -91,21 +105,20 @@ function startAdmission(run: Run, tokenMs: number): () => Admission | undefined 
   };
 }
 
-function holdToken(paymentToken: string, holdMs: number): HeldToken {
-  const until = systemClock.now().getTime() + holdMs;
-  return { use: () => (systemClock.now().getTime() < until ? paymentToken : undefined) };
-}
-
 interface Pump {
   wake(): void;
   close(): Promise<void>;
 }
 
+interface PumpDeps extends Pick<RunnerDeps, "db" | "log"> {
+  readonly timings: RunnerTimings;
+  readonly run: Run;
+  readonly tokens: OfferedTokens;
+}
+
 /** Claims due orders at once, then at every interval and whenever woken; one claim at a time. */
-function startPump(
-  deps: Pick<RunnerDeps, "db" | "log"> & { readonly timings: RunnerTimings; readonly run: Run },
-): Pump {
-  const { db, log, timings, run } = deps;
+function startPump({ db, log, timings, run, tokens }: PumpDeps): Pump {
+  const { leaseMs } = timings;
   let claimed = 0;
   let timer: NodeJS.Timeout | undefined;
   let again = false;
@@ -118,12 +131,17 @@ function startPump(
     claimed -= 1;
     if (full) wake();
   };
-  const claim = async (): Promise<void> => {
+  const runSome = async (claimSome: (limit: number) => Promise<readonly Order[]>): Promise<void> => {
     const limit = MAX_CLAIMED_ORDERS - claimed;
     if (limit <= 0) return;
-    const orders = await sagaStore.claimDueOrders(db, { limit, leaseMs: timings.leaseMs });
+    const orders = await claimSome(limit);
     claimed += orders.length;
-    for (const order of orders) run(order, noToken, leave);
+    for (const order of orders) run(order, undefined, leave);
+  };
+  const claim = async (): Promise<void> => {
+    const ids = tokens.orderIds();
+    if (ids.length > 0) await runSome((limit) => sagaStore.claimForTokens(db, { ids, limit, leaseMs }));
+    await runSome((limit) => sagaStore.claimDueOrders(db, { limit, leaseMs }));
   };
   const round = async (): Promise<void> => {
     do {

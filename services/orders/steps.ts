@@ -58,7 +58,7 @@ export function createSteps(deps: StepDeps): (
   command: Command,
   order: Order,
   options: {
-    /** The buyer's payment token, which only authorize_payment needs; without it that step is given up. */
+    /** The buyer's payment token: without it authorize_payment is given up, with it settle_payment goes back there. */
     readonly token: string | undefined;
     readonly signal: AbortSignal;
   },
@@ -130,7 +130,9 @@ const authorizePayment =
 /** Finds out how an authorization ended that nobody can ask for again, and ends one that still hangs. */
 const settlePayment =
   ({ payments }: StepDeps) =>
-  async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
+  async ({ order, requestId, call, token }: Task): Promise<StepOutcome> => {
+    // After a first try a void may have been asked for, and there is no way back.
+    if (token !== undefined && order.attempts === 0) return event({ kind: "token_returned" });
     const found = await payments.try.listPayments({ orderId: order.id, pageSize: 0, pageToken: "" }, call);
     if (!found.ok) return unknown(found.error);
     const inState = (...states: readonly Payment["state"][]) =>

@@ -8,6 +8,7 @@ import * as store from "./store.ts";
 import * as sagaStore from "./store-saga.ts";
 import { newOrder } from "./testing/orders.ts";
 import {
+  abandoned,
   authorized,
   cancel,
   captured,
@@ -170,6 +171,37 @@ describe("claiming", () => {
       );
     });
     expect(plan.map((row) => row["QUERY PLAN"]).join("\n")).toContain("orders_due_by_time");
+  });
+});
+
+describe("claiming for a payment token", () => {
+  const claimFor = (...ids: readonly string[]) => sagaStore.claimForTokens(db, { ids, limit: 10, leaseMs: LEASE_MS });
+
+  /** An order whose authorization was given up, and that waits for a minute before that is looked into. */
+  async function givenUp(id: string): Promise<Order> {
+    const asking = await advance(await place(id), reserved);
+    await sagaStore.advanceOrder(db, asking, moved(asking, abandoned, { leaseMs: undefined, delayMs: 60_000 }));
+    return read(id);
+  }
+
+  it("takes an order that waits for nothing else before it is due, once", async () => {
+    await givenUp("ord_1");
+    await givenUp("ord_other");
+    expect(await claim()).toEqual([]);
+    const claims = await Promise.all([claimFor("ord_1"), claimFor("ord_1")]);
+    expect(claims.flat().map(({ id, fence, attempts }) => ({ id, fence, attempts }))).toEqual([
+      { id: "ord_1", fence: 2n, attempts: 0 },
+    ]);
+    expect(await claimFor("ord_1")).toEqual([]);
+  });
+
+  it("leaves out what is in another step, what was tried already, and what is cancelled", async () => {
+    await sagaStore.letGo(db, await advance(await place("ord_asking"), reserved));
+    const failure = { attempts: 1, backoffMs: 60_000, error: "UNAVAILABLE", leaseMs: undefined };
+    await sagaStore.recordFailure(db, await givenUp("ord_tried"), failure);
+    const order = await givenUp("ord_cancelled");
+    await db.transaction((tx) => sagaStore.redirectOrder(tx, order, moved(order, cancel)));
+    expect(await claimFor("ord_asking", "ord_tried", "ord_cancelled")).toEqual([]);
   });
 });
 

@@ -132,6 +132,29 @@ const claimText = `
   returning ${orderColumns}`;
 
 /**
+ * Takes up to `limit` of these orders, which a token is here for, when they wait for nothing else: nobody holds them, and
+ * nothing has been done yet about an authorization that was given up. That they are not due yet does not matter.
+ */
+export async function claimForTokens(
+  db: Queryable,
+  options: { readonly ids: readonly string[]; readonly limit: number; readonly leaseMs: number },
+): Promise<readonly Order[]> {
+  const rows = await db.query<OrderRow>(
+    `with waiting as (
+       select id as waiting_id from orders
+       where id = any($1) and state = 'PENDING' and step = 'settle_payment' and attempts = 0 and lease_until is null
+       limit $2
+       for no key update skip locked
+     )
+     update orders set fence = fence + 1, lease_until = now() + $3::int * interval '1 millisecond'
+     from waiting where id = waiting_id
+     returning ${orderColumns}`,
+    [options.ids, options.limit, options.leaseMs],
+  );
+  return withHistory(db, rows);
+}
+
+/**
  * Writes a move that somebody asked for, on an order which the transaction has locked. Whoever holds the order goes on
  * holding it, and finds at the next write that it stands elsewhere.
  */

@@ -6,7 +6,7 @@ import { fail, ok, type Result } from "#mesh/result.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { OrderWatch } from "../changes.ts";
 import { checkTotal } from "../domain-money.ts";
-import { isDecided, type Order } from "../domain-order.ts";
+import { isDecided, needsToken, type Order } from "../domain-order.ts";
 import * as store from "../store.ts";
 import { userOf } from "./access.ts";
 import type { Deps } from "./deps.ts";
@@ -34,7 +34,8 @@ export const placeOrder =
       const placed = await store.findByRequest(deps.db, key);
       if (placed === undefined) return undefined;
       if (!requestHash.equals(placed.requestHash)) throw checkoutFailure({ kind: "request_id_reused", requestId });
-      return answerWhenDecided(deps, placed.id, call);
+      // The hash is of the token, too: this is the one that the order was placed with.
+      return answerWhenDecided(deps, { orderId: placed.id, paymentToken: request.paymentToken }, call);
     };
 
     const replayed = await copyOf();
@@ -117,12 +118,21 @@ async function buy(
   }
 }
 
-async function answerWhenDecided(deps: Deps, orderId: string, call: Call): Promise<PlaceOrderResponse> {
-  const watch = deps.changes.watch(orderId);
+/** The answer to a copy. What it brought helps an order whose process took its payment token with it. */
+async function answerWhenDecided(
+  deps: Deps,
+  { orderId, paymentToken }: { readonly orderId: string; readonly paymentToken: string },
+  call: Call,
+): Promise<PlaceOrderResponse> {
+  const { changes, db, runner } = deps;
+  const watch = changes.watch(orderId);
   try {
-    const order = await store.getOrder(deps.db, orderId);
-    if (order === undefined) throw new Error(`The order ${orderId} is gone, though orders are never deleted.`);
-    return answer(await untilDecided(deps, { watch, placed: order, call }));
+    const placed = await store.getOrder(db, orderId);
+    if (placed === undefined) throw new Error(`The order ${orderId} is gone, though orders are never deleted.`);
+    if (needsToken(placed)) runner.offerToken(orderId, paymentToken);
+    const order = await untilDecided(deps, { watch, placed, call });
+    if (!needsToken(order)) runner.forgetToken(orderId);
+    return answer(order);
   } finally {
     watch.close();
   }

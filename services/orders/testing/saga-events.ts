@@ -6,6 +6,7 @@ export const short: SagaEvent = { kind: "stock_short", available: { "SKU-1": "2"
 export const authorized: SagaEvent = { kind: "payment_authorized", paymentId: "pay_1" };
 export const declined: SagaEvent = { kind: "payment_declined", declineCode: "card_declined" };
 export const abandoned: SagaEvent = { kind: "authorization_abandoned" };
+export const tokenReturned: SagaEvent = { kind: "token_returned" };
 export const absent: SagaEvent = { kind: "payment_absent" };
 export const captured: SagaEvent = { kind: "payment_captured" };
 export const lapsed: SagaEvent = { kind: "payment_lapsed" };
@@ -24,6 +25,7 @@ export const allEvents: readonly SagaEvent[] = [
   authorized,
   declined,
   abandoned,
+  tokenReturned,
   absent,
   captured,
   lapsed,
