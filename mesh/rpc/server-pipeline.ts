@@ -1,58 +1,16 @@
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
-import type { Logger } from "pino";
-import type { UntypedHandler } from "#mesh/contract/contract.ts";
 import { invalidArgument, meshFailure } from "#mesh/contract/errors.ts";
 import { authorize } from "#mesh/identity/authorize.ts";
 import { tokenInvalid, type UserTokens } from "#mesh/identity/user-tokens.ts";
-import type { WorkloadIdentity } from "#mesh/identity/workload.ts";
-import type { Admission } from "#mesh/rpc/admission.ts";
 import type { Call, TraceContext, User } from "#mesh/rpc/call.ts";
 import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
+import { type CallState, newState, type Route, type ServedCall } from "#mesh/rpc/call-state.ts";
 import { MAX_METADATA_BYTES } from "#mesh/rpc/limits.ts";
-import type { Method } from "#mesh/rpc/method.ts";
 import { ServerCall, type ServerCallEvents } from "#mesh/rpc/server-call.ts";
 import { type Answer, refusalToAnswer, toAnswer } from "#mesh/rpc/server-errors.ts";
 import { logCall, logLateFailure } from "#mesh/rpc/server-log.ts";
 import { deadlineExceeded } from "#mesh/rpc/status.ts";
 import { newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
-import type { RequestCheck } from "#mesh/rpc/validation.ts";
-
-/** What the layers need of the process they run in. */
-export interface ServerParts {
-  readonly log: Logger;
-  readonly workloads: WorkloadIdentity;
-  readonly users: UserTokens;
-  /** Room for calls that are answered once, and for those that may stay open. */
-  readonly admission: { readonly calls: Admission; readonly streams: Admission };
-  /** The calls that are worked on now. */
-  readonly running: Set<ServedCall>;
-}
-
-/** One method that is served. */
-export interface Route {
-  readonly parts: ServerParts;
-  readonly method: Method;
-  readonly handler: UntypedHandler;
-  readonly check: RequestCheck;
-}
-
-/** A call on its way through the layers. */
-export type ServedCall = ServerCall<CallState>;
-
-/** What the layers have learned of a call. */
-export interface CallState {
-  readonly route: Route;
-  readonly startedAtMs: number;
-  deadline: number;
-  trace: TraceContext;
-  caller: string;
-  token: string | undefined;
-  user: User | undefined;
-  /** The entry of the policy that lets the caller in. */
-  rule: string | undefined;
-  context: CallContext | undefined;
-  place: Admission | undefined;
-}
 
 /** How far the clocks and timers of both sides of a call may be apart. */
 const DEADLINE_SLACK_MS = 25;
@@ -153,7 +111,7 @@ function makeContext({ state, endReason }: ServedCall): CallContext {
   if (endReason !== undefined) throw endReason;
   const { caller, token, user, trace, deadline, route } = state;
   const method = route.method.info;
-  const log = () => route.parts.log.child({ method: method.path, traceId: trace.traceId });
+  const log = () => route.log.child({ traceId: trace.traceId });
   state.context = new CallContext({ method, deadline, caller, token, user, trace, log });
   return state.context;
 }
@@ -279,23 +237,6 @@ function abandon(call: ServedCall): void {
   state.context?.abort(failure);
   logCall(state, { failure });
 }
-
-function newState(route: Route): CallState {
-  return {
-    route,
-    startedAtMs: epochMs(),
-    deadline: 0,
-    trace: noTrace,
-    caller: "",
-    token: undefined,
-    user: undefined,
-    rule: undefined,
-    context: undefined,
-    place: undefined,
-  };
-}
-
-const noTrace: TraceContext = { traceId: "", spanId: "", flags: 0 };
 
 function text(value: string | Buffer | undefined): string | undefined {
   return typeof value === "string" ? value : undefined;

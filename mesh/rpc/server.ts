@@ -7,12 +7,13 @@ import {
 } from "@grpc/grpc-js";
 import type { Implementation } from "#mesh/contract/contract.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
+import type { ServerParts } from "#mesh/rpc/call-state.ts";
 import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
 import { MAX_MESSAGE_BYTES, MAX_SESSION_MEMORY_MB, MAX_STREAMS_PER_CONNECTION } from "#mesh/rpc/limits.ts";
 import { type Method, methodsOf } from "#mesh/rpc/method.ts";
 import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection.ts";
 import { TakenOverCall } from "#mesh/rpc/server-call.ts";
-import { type ServerParts, startCall } from "#mesh/rpc/server-pipeline.ts";
+import { startCall } from "#mesh/rpc/server-pipeline.ts";
 import { type ShutdownBounds, shutDown } from "#mesh/rpc/server-shutdown.ts";
 import { encodeFailure } from "#mesh/rpc/status.ts";
 import { createRequestValidator } from "#mesh/rpc/validation.ts";
@@ -37,7 +38,7 @@ export interface RunningServer {
 }
 
 /** What grpc-js leaves open by default, bounded. */
-const grpcOptions: ServerOptions = {
+export const grpcOptions: ServerOptions = {
   "grpc.enable_channelz": 0,
   "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
   "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
@@ -104,7 +105,8 @@ function* routesOf({ services, parts, descriptors }: StartOptions): Iterable<rea
     for (const [key, method] of methodsOf(contract)) {
       const handler = handlers[key];
       if (handler === undefined) throw new TypeError(`${method.info.path} has no handler`);
-      const route = { parts, method, handler, check: validator(method.policy.request) };
+      const log = parts.log.child({ service: method.info.service, method: method.info.name });
+      const route = { parts, method, log, handler, check: validator(method.policy.request) };
       yield [method, (wire) => startCall(route, wire)];
     }
   }

@@ -1,4 +1,5 @@
-import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from "pino";
+import { type DestinationStream, destination, type Logger, pino } from "pino";
+import { systemClock } from "#mesh/clock.ts";
 import { RpcError } from "#mesh/contract/errors.ts";
 
 export type { Logger } from "pino";
@@ -13,8 +14,8 @@ export interface LogOptions {
   readonly destination?: DestinationStream;
 }
 
-/** Lines are gathered up to this size: one write for some forty calls, which else cost more than the lines. */
-const BUFFER_BYTES = 16_000;
+/** Lines are gathered up to this size: one write for some two hundred calls, which else cost more than the lines. */
+const BUFFER_BYTES = 64 * 1024;
 /** A line waits no longer than this. What is left is written when the process exits; a kill loses it. */
 const FLUSH_INTERVAL_MS = 100;
 /** How far a chain of causes is followed. */
@@ -27,7 +28,7 @@ export function createLogger(options: LogOptions): Logger {
     {
       level,
       base: { workload, instance, version },
-      timestamp: stdTimeFunctions.isoTime,
+      timestamp: createTimestamp(),
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: (error: unknown) => describeError(error, MAX_CAUSES) },
     },
@@ -36,7 +37,34 @@ export function createLogger(options: LogOptions): Logger {
 }
 
 function standardOutput(): DestinationStream {
-  return destination({ dest: 1, sync: false, minLength: BUFFER_BYTES, periodicFlush: FLUSH_INTERVAL_MS });
+  const output = destination({
+    dest: 1,
+    sync: false,
+    minLength: BUFFER_BYTES,
+    maxWrite: 2 * BUFFER_BYTES,
+    periodicFlush: FLUSH_INTERVAL_MS,
+  });
+  // Who started this process reads what it writes. When they are gone nobody does, and the write at exit would fail
+  // again and again: sonic-boom repeats it for ever.
+  process.once("disconnect", () => {
+    output.flushSync = () => {};
+  });
+  return output;
+}
+
+/** The time as pino wants it, `,"time":"2026-06-01T12:00:00.000Z"`. Made anew once a second; only the end changes. */
+function createTimestamp(): () => string {
+  let second = Number.NaN;
+  let start = "";
+  return () => {
+    const now = systemClock.now();
+    const millisecond = now.getTime() % 1_000;
+    if (now.getTime() - millisecond !== second) {
+      second = now.getTime() - millisecond;
+      start = `,"time":"${now.toISOString().slice(0, -"000Z".length)}`;
+    }
+    return `${start}${String(millisecond).padStart(3, "0")}Z"`;
+  };
 }
 
 interface ErrorDescription {
