@@ -85,6 +85,8 @@ function onCapturePayment(_saga: Saga, event: SagaEvent): Move {
       return { step: "commit_stock", note: "payment captured" };
     case "payment_lapsed":
       return { state: "CANCELLING", step: "release_stock", note: "authorization lapsed before it was captured" };
+    case "capture_refused":
+      return { state: "CANCELLING", step: "void_payment", note: "payment could not be captured" };
     case "cancel_requested":
       // A capture under way does no harm: a void finds it and leads to a refund, or is first and it fails.
       return { state: "CANCELLING", step: "void_payment", note: "cancellation asked for" };

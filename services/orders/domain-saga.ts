@@ -104,6 +104,8 @@ export type SagaEvent =
   | { readonly kind: "payment_captured" }
   /** The authorization was let go before it was captured. */
   | { readonly kind: "payment_lapsed" }
+  /** The payment gateway will not capture it, and never will under this key; it is still set aside. */
+  | { readonly kind: "capture_refused" }
   | { readonly kind: "stock_committed" }
   /** The hold ran out before it was committed. */
   | { readonly kind: "hold_lapsed" }

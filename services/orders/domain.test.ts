@@ -7,6 +7,7 @@ import {
   authorized,
   cancel,
   captured,
+  captureRefused,
   cleared,
   committed,
   declined,
@@ -68,6 +69,17 @@ describe("the paths of an order", () => {
       "is undone when the authorization lapsed before the capture",
       [reserved, authorized, lapsed, released],
       ["PENDING/authorize_payment", "CONFIRMED/capture_payment", "CANCELLING/release_stock", "CANCELLED/done"],
+    ],
+    [
+      "is undone when the capture is refused",
+      [reserved, authorized, captureRefused, voided, released],
+      [
+        "PENDING/authorize_payment",
+        "CONFIRMED/capture_payment",
+        "CANCELLING/void_payment",
+        "CANCELLING/release_stock",
+        "CANCELLED/done",
+      ],
     ],
     [
       "holds stock again when the hold ran out",

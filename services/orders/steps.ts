@@ -158,12 +158,18 @@ const capturePayment =
     const request = { requestId, paymentId: order.paymentId ?? "", amount: totalOf(order) };
     const captured = await payments.try.capturePayment(request, call);
     if (captured.ok) return event({ kind: "payment_captured" });
-    return isLapsed(captured.error) ? event({ kind: "payment_lapsed" }) : unknown(captured.error);
+    if (isLapsed(captured.error)) return event({ kind: "payment_lapsed" });
+    return isCaptureRefused(captured.error) ? event({ kind: "capture_refused" }) : unknown(captured.error);
   };
 
 /** Whether the answer is that nothing is set aside any more. */
 function isLapsed({ reason, metadata }: RpcError): boolean {
   return reason === "STATE_CONFLICT" && (metadata.state === "VOIDED" || metadata.state === "EXPIRED");
+}
+
+/** Whether the answer is final, and the money still set aside: payments keeps a refusal for good under its key. */
+function isCaptureRefused({ reason, metadata }: RpcError): boolean {
+  return reason === "AMOUNT_TOO_LARGE" || (reason === "STATE_CONFLICT" && metadata.state === "AUTHORIZED");
 }
 
 const voidPayment =

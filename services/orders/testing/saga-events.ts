@@ -10,6 +10,7 @@ export const tokenReturned: SagaEvent = { kind: "token_returned" };
 export const absent: SagaEvent = { kind: "payment_absent" };
 export const captured: SagaEvent = { kind: "payment_captured" };
 export const lapsed: SagaEvent = { kind: "payment_lapsed" };
+export const captureRefused: SagaEvent = { kind: "capture_refused" };
 export const committed: SagaEvent = { kind: "stock_committed" };
 export const holdLapsed: SagaEvent = { kind: "hold_lapsed" };
 export const cleared: SagaEvent = { kind: "cart_cleared" };
@@ -29,6 +30,7 @@ export const allEvents: readonly SagaEvent[] = [
   absent,
   captured,
   lapsed,
+  captureRefused,
   committed,
   holdLapsed,
   cleared,
