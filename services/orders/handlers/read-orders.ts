@@ -6,6 +6,7 @@ import type {
   WatchOrderRequest,
   WatchOrderResponse,
 } from "#gen/shop/orders/v1/order_service.ts";
+import { isId } from "#mesh/ids.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodePageToken, encodePageToken, invalidPageToken } from "#mesh/rpc/page-token.ts";
 import { changesSince } from "../domain-order.ts";
@@ -34,7 +35,7 @@ export const listOrders =
     if (customerId === undefined || (customerId !== ownId && !isStaff(call))) return { orders: [], nextPageToken: "" };
     const filter = { customerId, state: request.state };
     const beforeId = decodePageToken(filter, request.pageToken);
-    if (beforeId !== undefined && typeof beforeId !== "string") throw invalidPageToken();
+    if (beforeId !== undefined && !isOrderId(beforeId)) throw invalidPageToken();
     const limit = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
     const orders = await store.listOrders(db, {
       customerId,
@@ -50,6 +51,11 @@ export const listOrders =
       nextPageToken: orders.length > limit && last !== undefined ? encodePageToken(filter, last.id) : "",
     };
   };
+
+/** Whether a value from outside has the form of an order's id. */
+export function isOrderId(value: unknown): value is string {
+  return typeof value === "string" && isId("ord", value);
+}
 
 /** The order at once and after every change, to its final state. */
 export const watchOrder = ({ db, changes }: Pick<Deps, "db" | "changes">) =>

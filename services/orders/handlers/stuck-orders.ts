@@ -14,9 +14,12 @@ import { actorOf, visibleTo } from "./access.ts";
 import type { Deps } from "./deps.ts";
 import { orderFailure } from "./errors.ts";
 import { orderMessage, stuckMessage } from "./messages.ts";
-import { DEFAULT_PAGE_SIZE } from "./read-orders.ts";
+import { DEFAULT_PAGE_SIZE, isOrderId } from "./read-orders.ts";
 
 const FILTER = "stuck orders";
+
+/** The last time that a Date can be, in epoch milliseconds: https://tc39.es/ecma262/#sec-time-values-and-time-range. */
+const MAX_TIME_MS = 8.64e15;
 
 /** Orders whose present step failed often, the longest waiting first. */
 export const listStuckOrders =
@@ -46,8 +49,10 @@ function isPosition(value: unknown): value is store.StuckPosition {
     value !== null &&
     "stuckTime" in value &&
     typeof value.stuckTime === "number" &&
+    value.stuckTime >= 0 &&
+    value.stuckTime <= MAX_TIME_MS &&
     "id" in value &&
-    typeof value.id === "string"
+    isOrderId(value.id)
   );
 }
 
