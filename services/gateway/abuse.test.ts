@@ -126,7 +126,7 @@ test("closes a connection that opens calls and resets them at once, before backe
 
 test("lets a client cancel all calls of a connection at once", async () => {
   const { gateway, backend, client } = await startPair(cleanup);
-  const calls = Array.from({ length: 400 }, () => unary(client, "hang", Buffer.alloc(0)));
+  const calls = Array.from({ length: 200 }, () => unary(client, "hang", Buffer.alloc(0)));
   const failures = calls.map(rejection);
   await eventually(() => backend.seen.length).toBe(calls.length);
   for (const { call } of calls) call.cancel();

@@ -44,7 +44,7 @@ async function startAttack(limits: Partial<GatewayLimits> = {}) {
 }
 
 test("fails no caller while others cancel more calls than a backend's connection stands", async () => {
-  const { gateway, client, attack } = await startAttack();
+  const { gateway, client, attack } = await startAttack({ maxConcurrentStreams: 500 });
   const { path, requestSerialize, responseDeserialize } = toy.chat;
   const conversation = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
   conversation.on("error", () => undefined); // its status is looked at below

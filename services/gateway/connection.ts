@@ -33,8 +33,14 @@ export interface ConnectionOptions {
   readonly onStream: (arrival: Arrival) => void;
 }
 
+/** What others may know and do about a connection that is watched over. */
+export interface GuardedConnection {
+  /** Since when it has had no call, on the clock of `performance.now`; undefined while it has one. */
+  idleSinceMs(): number | undefined;
+}
+
 /** Watches over one session: hands on its streams, and closes it when it floods, idles or died. */
-export function guardConnection({ session, peer, limits, log, onStream }: ConnectionOptions): void {
+export function guardConnection({ session, peer, limits, log, onStream }: ConnectionOptions): GuardedConnection {
   let openCalls = 0;
   let idleSinceMs = performance.now();
 
@@ -82,6 +88,7 @@ export function guardConnection({ session, peer, limits, log, onStream }: Connec
     if (openCalls > 0) askWhetherAlive(session, limits.keepaliveAckMs);
     else if (performance.now() - idleSinceMs >= limits.idleConnectionMs) session.close();
   });
+  return { idleSinceMs: () => (openCalls === 0 ? idleSinceMs : undefined) };
 }
 
 /** What the answers to some pings weigh: 17 bytes each. */

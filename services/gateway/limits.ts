@@ -6,13 +6,17 @@ const MIB = 1_024 * KIB;
 /** Every bound the gateway keeps. Tests make them small; `defaultLimits` is what runs. */
 export interface GatewayLimits {
   readonly maxConnections: number;
+  readonly connectionsPerAddress: number;
   readonly maxCalls: number;
+  readonly callsPerAddress: number;
   readonly maxConcurrentStreams: number;
   readonly sessionMemoryMib: number;
   readonly maxHeaderBytes: number;
   readonly maxHeaderPairs: number;
   readonly prefaceTimeoutMs: number;
   readonly idleConnectionMs: number;
+  readonly idleUnderPressureMs: number;
+  readonly sweepMs: number;
   readonly keepaliveMs: number;
   readonly keepaliveAckMs: number;
   readonly resets: Rate;
@@ -51,11 +55,15 @@ export const defaultLimits: GatewayLimits = {
 
   /** Connections at a time; the kernel's further ones are dropped. A caller needs one; a thousand fit the file limit. */
   maxConnections: 1_000,
+  /** Of one address: most, since on one machine, or behind one proxy, everybody has the same; but never all. */
+  connectionsPerAddress: 900,
   /** Calls at a time in the whole process, which costs some 30 KB for each; over it they are shed with RetryInfo. */
   maxCalls: 5_000,
-  /** Calls at a time on one connection; a client keeps further ones in its own queue. */
-  maxConcurrentStreams: 500,
-  /** What one connection may hold in buffers; past it new streams are refused. 64 KiB for each of 500, twice over. */
+  /** Of one address, shed in the same way. */
+  callsPerAddress: 4_000,
+  /** Calls at a time on one connection: a twentieth of all. A client keeps further ones in its own queue. */
+  maxConcurrentStreams: 250,
+  /** What one connection may hold in buffers; past it new streams are refused. 64 KiB for each of 250, four times. */
   sessionMemoryMib: 64,
   /** The header block of a call. Services refuse metadata over 16 KiB, so no more needs to reach them. */
   maxHeaderBytes: 16 * KIB,
@@ -65,6 +73,10 @@ export const defaultLimits: GatewayLimits = {
   prefaceTimeoutMs: 10 * SECOND_MS,
   /** How long a connection stays without a call. Clients open another when they need it. */
   idleConnectionMs: 10 * MINUTE_MS,
+  /** The same while more than four fifths of all connections are in use; those idle longest are closed first. */
+  idleUnderPressureMs: 30 * SECOND_MS,
+  /** How often that is looked at, and how long a client has to close its end of a connection that is over. */
+  sweepMs: 1 * SECOND_MS,
   /** Silence after which a connection with open calls is asked whether it still lives. */
   keepaliveMs: 30 * SECOND_MS,
   /** How long it has to answer. */

@@ -1,7 +1,8 @@
 import { constants, createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import type { Logger } from "pino";
 import { type Arrival, guardConnection } from "./connection.ts";
+import { type Connections, createConnections } from "./connections.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { sniff } from "./sniff.ts";
 
@@ -24,38 +25,41 @@ const LAST_STREAM_ID = 2 ** 31 - 1;
 
 /** Listens for HTTP/2 with prior knowledge. Rejects with the system's error when the address cannot be had. */
 export async function listen({ host, port, limits, log, onStream }: ListenerOptions): Promise<Listener> {
-  const sessions = new Set<ServerHttp2Session>();
-  /** Connections that have not said yet what they speak. */
-  const undecided = new Set<Socket>();
+  const connections = createConnections(limits, log);
   // Never listens itself: it is handed the connections that turn out to speak HTTP/2.
   const http2 = createHttp2Server({
     maxSessionMemory: limits.sessionMemoryMib,
     maxHeaderListPairs: limits.maxHeaderPairs,
     settings: { maxConcurrentStreams: limits.maxConcurrentStreams, maxHeaderListSize: limits.maxHeaderBytes },
   });
-  http2.on("session", (session) => {
-    sessions.add(session);
-    session.once("close", () => sessions.delete(session));
-    const peer = session.socket.remoteAddress ?? "";
-    guardConnection({ session, peer, limits, log, onStream });
-  });
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-    undecided.add(socket);
-    socket.once("close", () => undecided.delete(socket));
+    const entry = connections.admit(socket);
+    if (entry === undefined) return;
     sniff(socket, limits.prefaceTimeoutMs, () => {
-      undecided.delete(socket);
+      const onSession = (session: ServerHttp2Session): void => {
+        const peer = socket.remoteAddress ?? "";
+        entry.spoken = { session, guarded: guardConnection({ session, peer, limits, log, onStream }) };
+      };
+      http2.once("session", onSession); // comes before `emit` returns
       http2.emit("connection", socket);
+      http2.off("session", onSession);
     });
   });
   server.maxConnections = limits.maxConnections;
-  server.on("drop", () => log.warn({ connections: sessions.size }, "connection dropped: there are too many"));
+  server.on("drop", connections.noteDropped);
 
-  const bound = await bind(server, host, port);
+  let bound: number;
+  try {
+    bound = await bind(server, host, port);
+  } catch (error) {
+    connections.close();
+    throw error;
+  }
   let closing: Promise<void> | undefined;
   return {
     port: bound,
     close() {
-      closing ??= shutDown(server, sessions, undecided, limits);
+      closing ??= shutDown(server, connections, limits);
       return closing;
     },
   };
@@ -79,19 +83,24 @@ function isAddressInfo(address: AddressInfo | string | null): address is Address
 
 async function shutDown(
   server: ReturnType<typeof createServer>,
-  sessions: ReadonlySet<ServerHttp2Session>,
-  undecided: ReadonlySet<Socket>,
+  connections: Connections,
   { shutdownMs, goawayPauseMs }: GatewayLimits,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   // A set may be changed while it is walked; what is added meanwhile is walked too.
-  for (const session of sessions) sayGoodbye(session, goawayPauseMs);
-  for (const socket of undecided) socket.destroy();
+  for (const { socket, spoken } of connections.all()) {
+    if (spoken === undefined) socket.destroy();
+    else sayGoodbye(spoken.session, goawayPauseMs);
+  }
   const timer = setTimeout(() => {
-    for (const session of sessions) session.destroy();
+    for (const { socket, spoken } of connections.all()) {
+      spoken?.session.destroy();
+      socket.destroy();
+    }
   }, shutdownMs);
   await closed;
   clearTimeout(timer);
+  connections.close();
 }
 
 /**

@@ -1,4 +1,4 @@
-import { constants } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import { Metadata } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { sharedSecretIdentity } from "#mesh/identity/workload.ts";
@@ -11,6 +11,7 @@ import type { GatewayLimits } from "./limits.ts";
 import { PassThrough } from "./pass-through.ts";
 import { refuseNonGrpc } from "./refuse.ts";
 import { type Route, type Routes, serviceOf } from "./routes.ts";
+import { createShares } from "./shares.ts";
 
 /** Takes what callers ask, and sends it where it goes. */
 export interface Router {
@@ -38,8 +39,14 @@ const MAX_NAME_CHARS = 200;
 export function createRouter({ routes, backends, secret, limits, log }: RouterOptions): Router {
   const proof = proofHeaders(secret);
   const calls = new Set<PassThrough>();
+  const shares = createShares(limits.callsPerAddress);
 
   const pass = ({ stream, received, endStream, connection }: Arrival, path: string, route: Route): void => {
+    const giveBack = calls.size < limits.maxCalls ? shares.take(connection.peer) : undefined;
+    if (giveBack === undefined) {
+      shed(stream, route, limits);
+      return;
+    }
     const given = received.parsed[TRACEPARENT_KEY];
     const trace = newSpan(typeof given === "string" ? given : undefined);
     const added: Record<string, string> = { ...proof, [CLIENT_ADDRESS_KEY]: connection.peer };
@@ -50,6 +57,7 @@ export function createRouter({ routes, backends, secret, limits, log }: RouterOp
     const onEnd = (outcome: Outcome): void => {
       calls.delete(call);
       leave();
+      giveBack();
       if (outcome.cancelled) connection.noteReset();
       const durationMs = performance.now() - startedAtMs;
       logCall(log, { path, route, peer: connection.peer, traceId: trace.traceId, durationMs, outcome });
@@ -73,11 +81,6 @@ export function createRouter({ routes, backends, secret, limits, log }: RouterOp
         const message = `no public service has the method ${path.slice(0, MAX_NAME_CHARS)}`;
         answerFailure(stream, gatewayFailure("METHOD_UNKNOWN", service, message), service);
         connection.noteRefusal();
-      } else if (calls.size >= limits.maxCalls) {
-        const { service } = route;
-        const message = `the gateway passes ${limits.maxCalls} calls already`;
-        const shed = gatewayFailure("OVERLOADED", service, message, { retryDelayMs: limits.overloadRetryMs });
-        answerFailure(stream, shed, service);
       } else {
         pass(arrival, path, route);
       }
@@ -86,6 +89,12 @@ export function createRouter({ routes, backends, secret, limits, log }: RouterOp
       for (const call of calls) call.stop();
     },
   };
+}
+
+/** Tells a call to come again: the gateway passes as many as it may, in all or for the caller's address. */
+function shed(stream: ServerHttp2Stream, { service }: Route, { overloadRetryMs }: GatewayLimits): void {
+  const options = { retryDelayMs: overloadRetryMs };
+  answerFailure(stream, gatewayFailure("OVERLOADED", service, "the gateway passes too many calls", options), service);
 }
 
 /** How the gateway proves itself to services, the same on every call. */
