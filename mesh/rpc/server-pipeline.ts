@@ -1,8 +1,8 @@
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { invalidArgument, meshFailure } from "#mesh/contract/errors.ts";
 import { authorize } from "#mesh/identity/authorize.ts";
-import { tokenInvalid, type UserTokens } from "#mesh/identity/user-tokens.ts";
-import type { Call, TraceContext, User } from "#mesh/rpc/call.ts";
+import { tokenInvalid } from "#mesh/identity/user-tokens.ts";
+import type { Call, User } from "#mesh/rpc/call.ts";
 import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
 import { type CallState, newState, type Route, type ServedCall } from "#mesh/rpc/call-state.ts";
 import { MAX_METADATA_BYTES } from "#mesh/rpc/limits.ts";
@@ -88,10 +88,15 @@ function identifyWorkload({ state, metadata }: ServedCall): void {
 function identifyUser({ state, metadata }: ServedCall): User | Promise<User> | undefined {
   const [authorization, another] = metadata.get("authorization");
   if (authorization === undefined) return undefined;
-  const token = another === undefined ? /^bearer +(\S+)$/i.exec(text(authorization) ?? "")?.[1] : undefined;
+  const token = another === undefined ? bearerOf(text(authorization) ?? "") : undefined;
   if (token === undefined) throw tokenInvalid();
   state.token = token;
   return state.route.parts.users.verify(token);
+}
+
+function bearerOf(authorization: string): string | undefined {
+  if (authorization.startsWith("Bearer ")) return authorization.slice("Bearer ".length);
+  return /^bearer +(\S+)$/i.exec(authorization)?.[1];
 }
 
 // --- authorize: the contract says who may call; nobody else can ----------------------------------------------------

@@ -1,7 +1,8 @@
 import type { Server } from "@grpc/grpc-js";
 import type { Logger } from "pino";
+import type { ServedCall } from "#mesh/rpc/call-state.ts";
 import type { Health } from "#mesh/rpc/health.ts";
-import { interrupt, type ServedCall } from "#mesh/rpc/server-pipeline.ts";
+import { interrupt } from "#mesh/rpc/server-pipeline.ts";
 
 /** How long a shutdown waits, in milliseconds from its start. */
 export interface ShutdownBounds {

@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import { type DestinationStream, destination, type Logger, pino } from "pino";
 import { systemClock } from "#mesh/clock.ts";
 import { RpcError } from "#mesh/contract/errors.ts";
@@ -36,18 +37,32 @@ export function createLogger(options: LogOptions): Logger {
   );
 }
 
+const STDOUT = 1;
+
+function isWritable(fd: number): boolean {
+  try {
+    writeSync(fd, "\n");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function standardOutput(): DestinationStream {
   const output = destination({
-    dest: 1,
+    dest: STDOUT,
     sync: false,
     minLength: BUFFER_BYTES,
     maxWrite: 2 * BUFFER_BYTES,
     periodicFlush: FLUSH_INTERVAL_MS,
   });
-  // Who started this process reads what it writes. When they are gone nobody does, and the write at exit would fail
-  // again and again: sonic-boom repeats it for ever.
+  // Whoever started this process may have been the reader too. Against a broken pipe sonic-boom repeats its last write
+  // for ever, so once they are gone an empty line tries the pipe first.
   process.once("disconnect", () => {
-    output.flushSync = () => {};
+    const flushSync = output.flushSync.bind(output);
+    output.flushSync = () => {
+      if (isWritable(STDOUT)) flushSync();
+    };
   });
   return output;
 }

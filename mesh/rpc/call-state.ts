@@ -1,0 +1,67 @@
+import type { Logger } from "pino";
+import type { UntypedHandler } from "#mesh/contract/contract.ts";
+import type { UserTokens } from "#mesh/identity/user-tokens.ts";
+import type { WorkloadIdentity } from "#mesh/identity/workload.ts";
+import type { Admission } from "#mesh/rpc/admission.ts";
+import type { TraceContext, User } from "#mesh/rpc/call.ts";
+import { type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
+import type { Method } from "#mesh/rpc/method.ts";
+import type { ServerCall } from "#mesh/rpc/server-call.ts";
+import type { RequestCheck } from "#mesh/rpc/validation.ts";
+
+/** What the layers need of the process they run in. */
+export interface ServerParts {
+  readonly log: Logger;
+  readonly workloads: WorkloadIdentity;
+  readonly users: UserTokens;
+  /** Room for calls that are answered once, and for those that may stay open. */
+  readonly admission: { readonly calls: Admission; readonly streams: Admission };
+  /** The calls that are worked on now. */
+  readonly running: Set<ServedCall>;
+}
+
+/** One method that is served. */
+export interface Route {
+  readonly parts: ServerParts;
+  readonly method: Method;
+  /** Writes the lines of its calls; knows the method, which so is serialized once. */
+  readonly log: Logger;
+  readonly handler: UntypedHandler;
+  readonly check: RequestCheck;
+}
+
+/** A call on its way through the layers. */
+export type ServedCall = ServerCall<CallState>;
+
+/** What the layers have learned of a call. */
+export interface CallState {
+  readonly route: Route;
+  readonly startedAtMs: number;
+  deadline: number;
+  trace: TraceContext;
+  caller: string;
+  token: string | undefined;
+  user: User | undefined;
+  /** The entry of the policy that lets the caller in. */
+  rule: string | undefined;
+  context: CallContext | undefined;
+  place: Admission | undefined;
+}
+
+/** What is known of a call at its begin. */
+export function newState(route: Route): CallState {
+  return {
+    route,
+    startedAtMs: epochMs(),
+    deadline: 0,
+    trace: noTrace,
+    caller: "",
+    token: undefined,
+    user: undefined,
+    rule: undefined,
+    context: undefined,
+    place: undefined,
+  };
+}
+
+const noTrace: TraceContext = { traceId: "", spanId: "", flags: 0 };
