@@ -1,21 +1,18 @@
 import { createHash } from "node:crypto";
 import type { PlaceOrderRequest, PlaceOrderResponse } from "#gen/shop/orders/v1/checkout_service.ts";
-import { systemClock } from "#mesh/clock.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { fail, ok, type Result } from "#mesh/result.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { OrderWatch } from "../changes.ts";
 import { checkTotal } from "../domain-money.ts";
-import { isDecided, needsToken, type Order } from "../domain-order.ts";
+import { needsToken, type Order } from "../domain-order.ts";
 import * as store from "../store.ts";
 import { userOf } from "./access.ts";
 import type { Deps } from "./deps.ts";
 import { type CheckoutError, checkoutFailure } from "./errors.ts";
 import { orderMessage } from "./messages.ts";
 import { addressOf, quote } from "./pricing.ts";
-
-/** No caller is kept waiting for longer. */
-const MAX_WAIT_MS = 60_000;
+import { untilDecided } from "./until-decided.ts";
 
 /** When a caller may come again that found the process busy. */
 const BUSY_RETRY_MS = 500;
@@ -104,16 +101,17 @@ async function buy(
     throw meshFailure("OVERLOADED", "Too many orders are under way here.", { retryDelayMs: BUSY_RETRY_MS });
   }
   let started = false;
-  // Watched before it moves, so that no move is missed.
-  const watch = changes.watch(planned.id);
+  let watch: OrderWatch | undefined;
   try {
+    // Watched before it moves, so that no move is missed.
+    watch = changes.watch(planned.id);
     const order = await store.insertOrder(db, planned, leaseMs);
     if (order === undefined) return undefined;
     admission.start(order, paymentToken);
     started = true;
     return answer(await untilDecided(deps, { watch, placed: order, call }));
   } finally {
-    watch.close();
+    watch?.close();
     if (!started) admission.cancel();
   }
 }
@@ -135,30 +133,6 @@ async function answerWhenDecided(
     return answer(order);
   } finally {
     watch.close();
-  }
-}
-
-/** Follows the order until it is known what becomes of it, or the caller's time is almost up. */
-async function untilDecided(
-  { answerMarginMs }: Pick<Deps, "answerMarginMs">,
-  { watch, placed, call }: { readonly watch: OrderWatch; readonly placed: Order; readonly call: Call },
-): Promise<Order> {
-  const leftMs = call.deadline - systemClock.now().getTime() - answerMarginMs;
-  const timeUp = new AbortController();
-  const stop = (): void => timeUp.abort();
-  const timer = setTimeout(stop, Math.min(Math.max(leftMs, 0), MAX_WAIT_MS));
-  call.signal.addEventListener("abort", stop);
-  try {
-    let order = placed;
-    while (!isDecided(order)) {
-      const next = await watch.next(order.version, timeUp.signal);
-      if (next === undefined) break;
-      order = next;
-    }
-    return order;
-  } finally {
-    clearTimeout(timer);
-    call.signal.removeEventListener("abort", stop);
   }
 }
 
