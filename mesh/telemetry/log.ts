@@ -57,13 +57,13 @@ function standardOutput(): DestinationStream {
     periodicFlush: FLUSH_INTERVAL_MS,
   });
   // Whoever started this process may have been the reader too. Against a broken pipe sonic-boom repeats its last write
-  // for ever, so once they are gone an empty line tries the pipe first.
-  process.once("disconnect", () => {
-    const flushSync = output.flushSync.bind(output);
-    output.flushSync = () => {
-      if (isWritable(STDOUT)) flushSync();
-    };
-  });
+  // for ever, so when they are gone an empty line tries the pipe first. (To listen for their going would keep a process
+  // alive that has nothing else to do.)
+  const hadParent = process.connected;
+  const flushSync = output.flushSync.bind(output);
+  output.flushSync = () => {
+    if (!hadParent || process.connected || isWritable(STDOUT)) flushSync();
+  };
   return output;
 }
 
