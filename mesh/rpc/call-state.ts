@@ -7,7 +7,7 @@ import type { TraceContext, User } from "#mesh/rpc/call.ts";
 import { type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
 import type { Method } from "#mesh/rpc/method.ts";
 import type { ServerCall } from "#mesh/rpc/server-call.ts";
-import type { RequestCheck } from "#mesh/rpc/validation.ts";
+import type { RequestReader } from "#mesh/rpc/validation.ts";
 
 /** What the layers need of the process they run in. */
 export interface ServerParts {
@@ -27,7 +27,7 @@ export interface Route {
   /** Writes the lines of its calls; knows the method, which so is serialized once. */
   readonly log: Logger;
   readonly handler: UntypedHandler;
-  readonly check: RequestCheck;
+  readonly read: RequestReader;
 }
 
 /** A call on its way through the layers. */

@@ -1,5 +1,6 @@
 import { type ChannelInterface, type Metadata, type StatusObject, status } from "@grpc/grpc-js";
 import { isReason } from "#mesh/contract/errors.ts";
+import type { AbortListener, CallContext } from "#mesh/rpc/call-context.ts";
 
 /** How an outgoing call is begun. */
 export interface ClientCallInit {
@@ -8,8 +9,8 @@ export interface ClientCallInit {
   /** Epoch milliseconds. */
   readonly deadline: number;
   readonly metadata: Metadata;
-  /** Cancels the call when it aborts. */
-  readonly signal: AbortSignal;
+  /** The call for which this one is made: it ends with it. Not over yet. */
+  readonly parent: CallContext;
 }
 
 /** How a call ended that is answered once; the message is undefined when none came. */
@@ -25,25 +26,24 @@ export interface Outcome {
  * It sits on grpc-js's channel, below the client class with its streams, emitters and stack traces: that costs less
  * for each call, and gives flow control with no buffer in between.
  */
-export class ClientCall {
+export class ClientCall implements AbortListener {
   readonly #wire: ReturnType<ChannelInterface["createCall"]>;
-  readonly #signal: AbortSignal;
+  readonly #parent: CallContext;
   #end: StatusObject | undefined;
   #message: Buffer | undefined;
   #reading: ((received: Buffer | StatusObject) => void) | undefined;
   #writing: ((taken: boolean) => void) | undefined;
   #finishing: ((outcome: Outcome) => void) | undefined;
 
-  constructor({ channel, path, deadline, metadata, signal }: ClientCallInit) {
-    this.#signal = signal;
+  constructor({ channel, path, deadline, metadata, parent }: ClientCallInit) {
+    this.#parent = parent;
     this.#wire = channel.createCall(path, deadline, null, null, null);
     this.#wire.start(metadata, {
       onReceiveMetadata: ignore,
       onReceiveMessage: (bytes: Buffer) => this.#onMessage(bytes),
       onReceiveStatus: (end) => this.#onStatus(end),
     });
-    if (signal.aborted) this.#onAbort();
-    else signal.addEventListener("abort", this.#onAbort, { once: true });
+    parent.listen(this);
   }
 
   /** Sends the only request of a call. */
@@ -110,17 +110,16 @@ export class ClientCall {
 
   #onStatus(end: StatusObject): void {
     this.#end = end;
-    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#parent.leave(this);
     this.#writing?.(false);
     this.#reading?.(end);
     this.#finishing?.({ message: this.#message, end });
   }
 
-  readonly #onAbort = (): void => {
-    const expired = isReason(this.#signal.reason, "DEADLINE_EXCEEDED");
-    const code = expired ? status.DEADLINE_EXCEEDED : status.CANCELLED;
+  onAbort(reason: Error): void {
+    const code = isReason(reason, "DEADLINE_EXCEEDED") ? status.DEADLINE_EXCEEDED : status.CANCELLED;
     this.#wire.cancelWithStatus(code, "the call that this one was made for has ended");
-  };
+  }
 }
 
 const ignore = (): void => {};

@@ -2,7 +2,7 @@ import { Metadata, type StatusObject, status } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import type { WorkloadIdentity } from "#mesh/identity/workload.ts";
 import { bearerToken, type Call } from "#mesh/rpc/call.ts";
-import { epochMs } from "#mesh/rpc/call-context.ts";
+import { contextOf, epochMs } from "#mesh/rpc/call-context.ts";
 import type { Channels } from "#mesh/rpc/channels.ts";
 import { ClientCall } from "#mesh/rpc/client-call.ts";
 import type { Method } from "#mesh/rpc/method.ts";
@@ -69,14 +69,15 @@ function begin({ parts, owner, method }: Outlet, call: Call): ClientCall {
   const now = epochMs();
   const deadline = Math.min(call.deadline, now + method.policy.deadlineMs);
   if (deadline <= now) throw deadlineExceeded(method.info.service, true);
-  call.signal.throwIfAborted();
+  const parent = contextOf(call);
+  if (parent.abortReason !== undefined) throw parent.abortReason;
   const { channel, waitForReady } = parts.channels.route(owner, method.requestStream ? "uploads" : "calls");
   const metadata = new Metadata({ waitForReady });
   parts.workloads.prove(metadata);
   metadata.set(TRACEPARENT_KEY, formatTraceparent(call.trace));
   const token = call[bearerToken];
   if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
-  return new ClientCall({ channel, path: method.info.path, deadline, metadata, signal: call.signal });
+  return new ClientCall({ channel, path: method.info.path, deadline, metadata, parent });
 }
 
 // --- attempt: the request goes out, one message or as many as the caller has ----------------------------------------

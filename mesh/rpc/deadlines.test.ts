@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { isReason, meshFailure } from "#mesh/contract/errors.ts";
-import { withTimeout } from "#mesh/rpc/call-context.ts";
+import { contextOf, withTimeout } from "#mesh/rpc/call-context.ts";
 import {
   deferred,
   failureOf,
@@ -162,24 +162,29 @@ describe("cancellation", () => {
     expect(called).toBe(false);
   });
 
-  test("leaves no listener behind on the signal of a call that makes many", async () => {
+  test("leaves no listener behind on a call that makes many", async () => {
     const mesh = await start();
     const call = mesh.call();
     let listeners = 0;
-    const { signal } = call;
-    const add = signal.addEventListener.bind(signal);
-    const remove = signal.removeEventListener.bind(signal);
-    signal.addEventListener = (...args: Parameters<typeof add>) => {
+    const context = contextOf(call);
+    const [listen, leave] = [context.listen.bind(context), context.leave.bind(context)];
+    context.listen = (listener) => {
       listeners += 1;
-      add(...args);
+      listen(listener);
     };
-    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    context.leave = (listener) => {
       listeners -= 1;
-      remove(...args);
+      leave(listener);
     };
     for (let i = 0; i < 20; i++) await mesh.probe.read(probeRequest(), call);
     expect(listeners).toBe(0);
   });
+});
+
+test("a copy of a call is refused, for it would never end", async () => {
+  const mesh = await start();
+  const copy = { ...mesh.call() };
+  await expect(mesh.probe.read(probeRequest(), copy)).rejects.toThrow(TypeError);
 });
 
 test("the user and the trace travel on to the second hop", async () => {

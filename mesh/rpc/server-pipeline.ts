@@ -1,5 +1,5 @@
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
-import { invalidArgument, meshFailure } from "#mesh/contract/errors.ts";
+import { meshFailure } from "#mesh/contract/errors.ts";
 import { authorize } from "#mesh/identity/authorize.ts";
 import { tokenInvalid } from "#mesh/identity/user-tokens.ts";
 import type { Call, User } from "#mesh/rpc/call.ts";
@@ -132,13 +132,7 @@ function admit({ state }: ServedCall): void {
   state.place = place;
 }
 
-// --- validate: the shape that the contract states, checked on the bytes --------------------------------------------
-
-function validate({ check, method }: Route, bytes: Buffer): unknown {
-  const violations = check(bytes);
-  if (violations.length > 0) throw invalidArgument(violations);
-  return method.decodeRequest(bytes);
-}
+// --- validate: the shape that the contract states, before anything is done ------------------------------------------
 
 /** Streamed requests, each validated as it arrives and read when the handler asks for it. A bad one ends the call. */
 async function* validateEach(call: ServedCall): AsyncGenerator<unknown, void> {
@@ -148,7 +142,7 @@ async function* validateEach(call: ServedCall): AsyncGenerator<unknown, void> {
     if (bytes === undefined) return;
     let request: unknown;
     try {
-      request = validate(route, bytes);
+      request = route.read(bytes);
     } catch (error) {
       end(call, toAnswer(route.method, error));
       throw error;
@@ -170,7 +164,7 @@ async function handle(call: ServedCall, context: Call): Promise<unknown> {
   }
   const bytes = await call.readOnly();
   admit(call);
-  return handler(validate(route, bytes), context);
+  return handler(route.read(bytes), context);
 }
 
 async function answerOnce(call: ServedCall, context: Call): Promise<void> {

@@ -16,7 +16,7 @@ import { TakenOverCall } from "#mesh/rpc/server-call.ts";
 import { startCall } from "#mesh/rpc/server-pipeline.ts";
 import { type ShutdownBounds, shutDown } from "#mesh/rpc/server-shutdown.ts";
 import { encodeFailure } from "#mesh/rpc/status.ts";
-import { createRequestValidator } from "#mesh/rpc/validation.ts";
+import { createRequestReaders } from "#mesh/rpc/validation.ts";
 
 export interface StartOptions {
   readonly host: string;
@@ -100,13 +100,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 }
 
 function* routesOf({ services, parts, descriptors }: StartOptions): Iterable<readonly [Method, Start]> {
-  const validator = createRequestValidator(descriptors);
+  const readers = createRequestReaders(descriptors);
   for (const { contract, handlers } of services) {
     for (const [key, method] of methodsOf(contract)) {
       const handler = handlers[key];
       if (handler === undefined) throw new TypeError(`${method.info.path} has no handler`);
       const log = parts.log.child({ service: method.info.service, method: method.info.name });
-      const route = { parts, method, log, handler, check: validator(method.policy.request) };
+      const route = { parts, method, log, handler, read: readers(method) };
       yield [method, (wire) => startCall(route, wire)];
     }
   }

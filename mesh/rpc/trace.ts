@@ -5,18 +5,20 @@ import type { TraceContext } from "#mesh/rpc/call.ts";
 export const TRACEPARENT_KEY = "traceparent";
 
 const SAMPLED = 1;
-const TRACEPARENT = /^00-(?<traceId>[0-9a-f]{32})-(?<parent>[0-9a-f]{16})-(?<flags>[0-9a-f]{2})$/;
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const ZERO_TRACE_ID = "0".repeat(32);
 const ZERO_SPAN_ID = "0".repeat(16);
 
 /** A new span: in the trace that `traceparent` names, or at the root of a new one when it names none. */
 export function newSpan(traceparent: string | undefined): TraceContext {
-  const parent = traceparent === undefined ? undefined : TRACEPARENT.exec(traceparent)?.groups;
   const spanId = randomHex(8);
-  if (parent?.traceId === undefined || parent.traceId === ZERO_TRACE_ID || parent.parent === ZERO_SPAN_ID) {
-    return { traceId: randomHex(16), spanId, flags: SAMPLED };
+  if (traceparent !== undefined && TRACEPARENT.test(traceparent)) {
+    const traceId = traceparent.slice(3, 35);
+    const parentId = traceparent.slice(36, 52);
+    const flags = Number.parseInt(traceparent.slice(53), 16);
+    if (traceId !== ZERO_TRACE_ID && parentId !== ZERO_SPAN_ID) return { traceId, spanId, flags };
   }
-  return { traceId: parent.traceId, spanId, flags: Number.parseInt(parent.flags ?? "00", 16) };
+  return { traceId: randomHex(16), spanId, flags: SAMPLED };
 }
 
 /** The `traceparent` of calls made under this span. */

@@ -3,9 +3,17 @@ import { pathToString } from "@bufbuild/protobuf/reflect";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { createValidator, type Validator } from "@bufbuild/protovalidate";
-import type { Violation } from "#mesh/contract/errors.ts";
+import { invalidArgument, type Violation } from "#mesh/contract/errors.ts";
 import { createItemLimits, type ItemLimits } from "#mesh/rpc/item-limits.ts";
+import type { Method } from "#mesh/rpc/method.ts";
 import { createNulTexts, type NulTexts } from "#mesh/rpc/nul-text.ts";
+import { compileQuickCheck } from "#mesh/rpc/quick-check.ts";
+
+/** Reads the bytes of one request into the typed message. Throws INVALID_REQUEST with every broken rule. */
+export type RequestReader = (bytes: Buffer) => unknown;
+
+/** Makes the reader of a method. Throws when the descriptors do not hold its request type. */
+export type RequestReaders = (method: Pick<Method, "policy" | "decodeRequest">) => RequestReader;
 
 /** Checks the bytes of one request: returns every broken rule, none when the request is good. */
 export type RequestCheck = (bytes: Uint8Array) => readonly Violation[];
@@ -15,16 +23,57 @@ export type RequestValidator = (typeName: string) => RequestCheck;
 
 /** Deeper nesting than this is refused; the typed decoder stops at the same depth. */
 const MAX_DEPTH = 100;
+/** An item takes two bytes at least, so fewer than this hold no list that is costly to decode. */
+const SMALL_REQUEST_BYTES = 2_000;
 
 /**
- * Checks requests against the rules in a serialized `google.protobuf.FileDescriptorSet` (protovalidate's options).
- *
- * The raw bytes are checked rather than the typed message, because that has lost what it was not made of: invalid
- * UTF-8 reads as U+FFFD by then. The descriptors are parsed at the first use.
+ * Reads requests by the rules in a serialized `google.protobuf.FileDescriptorSet` (protovalidate's options). Nearly
+ * all are good, and a quick check of the typed message tells so; in any doubt the bytes are checked in full.
+ */
+export function createRequestReaders(descriptors: () => Uint8Array): RequestReaders {
+  const load = createLoader(descriptors);
+  return ({ policy, decodeRequest }) => {
+    const { registry, ...checks } = load();
+    const type = typeOf(registry, policy.request);
+    const isCertainlyGood = compileQuickCheck(type) ?? (() => false);
+    return (bytes) => {
+      const tooMany = bytes.length > SMALL_REQUEST_BYTES ? checks.itemLimits(type, bytes) : undefined;
+      if (tooMany !== undefined) throw invalidArgument([tooMany]);
+      const request = tryDecode(decodeRequest, bytes);
+      if (isCertainlyGood(request)) return request;
+      const violations = check(checks, type, bytes);
+      if (violations.length > 0) throw invalidArgument(violations);
+      return request ?? decodeRequest(bytes);
+    };
+  };
+}
+
+/** Bytes that are no message are none of the quick check's business: the full one tells what is wrong with them. */
+function tryDecode(decode: (bytes: Buffer) => unknown, bytes: Buffer): unknown {
+  try {
+    return decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Checks requests in full. The raw bytes are checked rather than the typed message, because that has lost what it was
+ * not made of: invalid UTF-8 reads as U+FFFD by then.
  */
 export function createRequestValidator(descriptors: () => Uint8Array): RequestValidator {
+  const load = createLoader(descriptors);
+  return (typeName) => {
+    const { registry, ...checks } = load();
+    const type = typeOf(registry, typeName);
+    return (bytes) => check(checks, type, bytes);
+  };
+}
+
+/** Parses the descriptors at the first use. */
+function createLoader(descriptors: () => Uint8Array): () => Loaded {
   let loaded: Loaded | undefined;
-  const load = () => {
+  return () => {
     if (loaded === undefined) {
       const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptors()));
       loaded = {
@@ -36,12 +85,12 @@ export function createRequestValidator(descriptors: () => Uint8Array): RequestVa
     }
     return loaded;
   };
-  return (typeName) => {
-    const { registry, ...checks } = load();
-    const type = registry.getMessage(typeName);
-    if (type === undefined) throw new TypeError(`the descriptors hold no message ${typeName}`);
-    return (bytes) => check(checks, type, bytes);
-  };
+}
+
+function typeOf(registry: Registry, name: string): DescMessage {
+  const type = registry.getMessage(name);
+  if (type === undefined) throw new TypeError(`the descriptors hold no message ${name}`);
+  return type;
 }
 
 /**
