@@ -1,7 +1,7 @@
 /**
  * How many orders a second does the whole shop take, and what does that cost?
  *
- *     npx tsx bench/orders.ts [--shoppers 16] [--seconds 20] [--lines 3] [--warm-up 10] [--start-only] [--profile] [--keep]
+ *     npx tsx bench/orders.ts [--shoppers 16] [--seconds 20] [--lines 3] [--warm-up 30] [--start-only] [--profile] [--keep]
  *
  * Starts the real shop (every process, PostgreSQL with fsync) on free ports in a temporary folder, twice; then shoppers
  * in a process of their own buy through the public gateway, and at the end the books are checked. Linux alone. Exits
@@ -43,7 +43,7 @@ function readOptions(args: readonly string[]): Options {
       shoppers: { type: "string", default: "16" },
       seconds: { type: "string", default: "20" },
       lines: { type: "string", default: "3" },
-      "warm-up": { type: "string", default: "10" },
+      "warm-up": { type: "string", default: "30" },
       "start-only": { type: "boolean", default: false },
       profile: { type: "boolean", default: false },
       keep: { type: "boolean", default: false },

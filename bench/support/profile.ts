@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -29,7 +29,12 @@ export async function createProfiling(folder: string, builtPrograms: URL): Promi
     for (const name of await readdir(new URL(`${kind}/`, builtPrograms))) {
       names.push(name);
       await mkdir(join(programs, kind, name), { recursive: true });
-      const program = new URL(`${kind}/${name}/main.js`, builtPrograms).href;
+      const built = new URL(`${kind}/${name}/`, builtPrograms);
+      // What stands beside a program belongs to it: its migrations tell that it owns data.
+      for (const beside of (await readdir(built)).filter((file) => !file.startsWith("main.js"))) {
+        await symlink(fileURLToPath(new URL(beside, built)), join(programs, kind, name, beside));
+      }
+      const program = new URL("main.js", built).href;
       await writeFile(join(programs, kind, name, "main.js"), wrapper(program, profileFile(folder, name)));
     }
   }
