@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { rm } from "node:fs/promises";
 import type { TestProject } from "vitest/node";
 import { configuredPostgresUrl } from "../cli/postgres/configured.ts";
 import { startEmbeddedPostgres } from "../cli/postgres/embedded.ts";
-import { removeLeftFolders, temporaryFolder } from "./folders.ts";
+import { removeFolder, removeLeftFolders, temporaryFolder } from "./folders.ts";
 import { dropTestDatabases } from "./postgres-server.ts";
 
 /**
@@ -26,7 +25,7 @@ async function startThrowAway(): Promise<{ readonly adminUrl: string; stop(): Pr
   // The servers of killed runs have ended by themselves.
   await removeLeftFolders();
   const dataDir = await temporaryFolder();
-  const remove = () => rm(dataDir, { recursive: true, force: true });
+  const remove = () => removeFolder(dataDir);
   const lines: string[] = [];
   try {
     const server = await startEmbeddedPostgres({

@@ -4,11 +4,11 @@ import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { openSession } from "#mesh/postgres/database.ts";
-import { temporaryFolder } from "#testing/folders.ts";
+import { removeFolder, temporaryFolder } from "#testing/folders.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded.ts";
-import { isAlive } from "./processes.ts";
+import { isAlive, startOf } from "./processes.ts";
 
 let folder: string;
 let dataDir: string;
@@ -19,7 +19,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-  await rm(folder, { recursive: true, force: true });
+  await removeFolder(folder);
 });
 
 async function start(options: { durable?: boolean } = {}): Promise<EmbeddedPostgres> {
@@ -124,6 +124,7 @@ test("stops the server of an owner that was killed, and goes on with its data", 
 
 test("the server of an owner that was killed ends by itself", async () => {
   const { owner, adminUrl } = await startOwner(0);
+  const server = await serverPid();
   const client = new Client(adminUrl);
   await client.connect();
   // The server's last word to its clients.
@@ -131,6 +132,7 @@ test("the server of an owner that was killed ends by itself", async () => {
   await killHard(owner);
   expect((await lastWord).message).toBe("terminating connection due to administrator command");
   await client.end();
+  await vi.waitFor(async () => expect(await startOf(server)).toBeUndefined(), { timeout: 10_000 });
 });
 
 test("Ctrl-C in a terminal leaves the server to its owner", async () => {

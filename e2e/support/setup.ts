@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { removeFolder } from "#testing/folders.ts";
 import { findFreePorts } from "../../cli/checks/ports.ts";
 import { readSettings } from "../../cli/settings.ts";
 import { type Shop, startShop } from "../../cli/shop.ts";
@@ -34,7 +35,7 @@ export async function newPlace(): Promise<ShopPlace> {
   // PostgreSQL does not run as root, so when we do, another user must get through.
   await chmod(dir, 0o711);
   const [port = 0] = await findFreePorts(1);
-  return { dataDir: join(dir, "data"), port, remove: () => rm(dir, { recursive: true, force: true }) };
+  return { dataDir: join(dir, "data"), port, remove: () => removeFolder(dir) };
 }
 
 /** The real thing, with `npm start`'s own code. */
