@@ -83,6 +83,7 @@ async function serveOurs({ key }: Setup): Promise<number> {
     getReservation: unused,
     commitReservation: unused,
     releaseReservation: unused,
+    restockReservation: unused,
     listMovements: unused,
     async *watchStock() {},
   };

@@ -169,6 +169,7 @@ const unusedInventoryMethods = {
   getReservation: unused,
   commitReservation: unused,
   releaseReservation: unused,
+  restockReservation: unused,
   listMovements: unused,
   watchStock: unused,
 };

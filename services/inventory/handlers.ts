@@ -38,6 +38,9 @@ export function inventoryHandlers(deps: Deps): Handlers<typeof InventoryService>
     getReservation: getReservation(deps),
     commitReservation: commitReservation(deps),
     releaseReservation: releaseReservation(deps),
+    restockReservation: async () => {
+      throw new Error("comes with the next commit");
+    },
     listMovements: listMovements(deps),
     watchStock: watchStock(deps),
   };

@@ -30,6 +30,9 @@ const PAGE_SIZE = 20;
 export function paymentHandlers(deps: Deps): Handlers<typeof PaymentService> {
   return {
     authorizePayment: authorizePayment(deps),
+    settleAuthorization: async () => {
+      throw new Error("comes with the next commit");
+    },
     capturePayment: capturePayment(deps),
     voidPayment: voidPayment(deps),
     createRefund: createRefund(deps),

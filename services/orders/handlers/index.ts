@@ -27,6 +27,12 @@ export function orderHandlers(deps: Deps): Handlers<typeof OrderService> {
     receiveReturn: async () => {
       throw notOffered("returns");
     },
+    listReturns: async () => {
+      throw notOffered("returns");
+    },
+    refundOrder: async () => {
+      throw notOffered("refunds");
+    },
     listStuckOrders: listStuckOrders(deps),
     retryOrder: retryOrder(deps),
   };

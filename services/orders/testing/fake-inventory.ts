@@ -91,7 +91,7 @@ const createReservation =
       id: `res_${reservations.size + 1}`,
       reference,
       state: Reservation_State.ACTIVE,
-      lines: lines.map(({ sku, quantity }) => ({ sku, quantity })),
+      lines: lines.map(({ sku, quantity }) => ({ sku, quantity, restockedQuantity: 0n })),
       expireTime: undefined,
       createTime: undefined,
       updateTime: undefined,

@@ -31,6 +31,10 @@ export const ErrorReason = {
   RESERVATION_RELEASED: 6,
   /** RESERVATION_COMMITTED - The reservation was committed before: its units are sold. */
   RESERVATION_COMMITTED: 7,
+  /** RESERVATION_NOT_COMMITTED - The reservation is not committed, so none of its units were sold. Metadata: `state`. */
+  RESERVATION_NOT_COMMITTED: 8,
+  /** QUANTITY_TOO_LARGE - More is to come back than was sold and has not come back yet. Metadata: `sku`, `restockable`. */
+  QUANTITY_TOO_LARGE: 9,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -44,4 +48,6 @@ export namespace ErrorReason {
   export type RESERVATION_EXPIRED = typeof ErrorReason.RESERVATION_EXPIRED;
   export type RESERVATION_RELEASED = typeof ErrorReason.RESERVATION_RELEASED;
   export type RESERVATION_COMMITTED = typeof ErrorReason.RESERVATION_COMMITTED;
+  export type RESERVATION_NOT_COMMITTED = typeof ErrorReason.RESERVATION_NOT_COMMITTED;
+  export type QUANTITY_TOO_LARGE = typeof ErrorReason.QUANTITY_TOO_LARGE;
 }

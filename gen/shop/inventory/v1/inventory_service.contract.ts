@@ -165,6 +165,31 @@ export const InventoryService = {
       },
     },
     /**
+     * Takes units of a COMMITTED reservation back into stock: they were sold, and came back. At most as many of a SKU as
+     * were sold and have not come back yet. All lines or none.
+     * Fails with NOT_FOUND `RESERVATION_NOT_FOUND`, FAILED_PRECONDITION `RESERVATION_NOT_COMMITTED` or
+     * `QUANTITY_TOO_LARGE` (also for a SKU that the reservation does not have).
+     *
+     * @generated from rpc shop.inventory.v1.InventoryService.RestockReservation
+     */
+    restockReservation: {
+      request: "shop.inventory.v1.RestockReservationRequest",
+      idempotency: "IDEMPOTENT",
+      deadlineMs: 5000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["orders"],
+      },
+      errors: {
+        RESERVATION_NOT_FOUND: "NOT_FOUND",
+        RESERVATION_NOT_COMMITTED: "FAILED_PRECONDITION",
+        QUANTITY_TOO_LARGE: "FAILED_PRECONDITION",
+      },
+    },
+    /**
      * The changes of a SKU's stock, the newest first.
      *
      * @generated from rpc shop.inventory.v1.InventoryService.ListMovements

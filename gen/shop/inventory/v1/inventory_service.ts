@@ -137,6 +137,30 @@ export interface ReleaseReservationResponse {
   readonly reservation: Reservation | undefined;
 }
 
+/** Asks to take sold units back. */
+export interface RestockReservationRequest {
+  /** Made by the caller, unique for this change. */
+  readonly requestId: string;
+  /** Which, `res_…`. */
+  readonly reservationId: string;
+  /** What came back, 1 to 100 lines, no SKU twice. */
+  readonly lines: readonly RestockLine[];
+}
+
+/** One line to take back. */
+export interface RestockLine {
+  /** The SKU. */
+  readonly sku: string;
+  /** How many, 1 to 10,000. */
+  readonly quantity: bigint;
+}
+
+/** The units are in stock again. */
+export interface RestockReservationResponse {
+  /** The reservation as it is now. */
+  readonly reservation: Reservation | undefined;
+}
+
 /** Asks for movements. */
 export interface ListMovementsRequest {
   /** Of which SKU. */
@@ -1128,6 +1152,212 @@ export const ReleaseReservationResponse: MessageFns<ReleaseReservationResponse> 
   },
 };
 
+function createBaseRestockReservationRequest(): RestockReservationRequest {
+  return { requestId: "", reservationId: "", lines: [] };
+}
+
+export const RestockReservationRequest: MessageFns<RestockReservationRequest> = {
+  encode(message: RestockReservationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.reservationId !== "") {
+      writer.uint32(18).string(message.reservationId);
+    }
+    for (const v of message.lines) {
+      RestockLine.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestockReservationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestockReservationRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reservationId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lines.push(RestockLine.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RestockReservationRequest>, I>>(base?: I): RestockReservationRequest {
+    return RestockReservationRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RestockReservationRequest>, I>>(object: I): RestockReservationRequest {
+    const message = createBaseRestockReservationRequest() as any;
+    message.requestId = object.requestId ?? "";
+    message.reservationId = object.reservationId ?? "";
+    message.lines = object.lines?.map((e) => RestockLine.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRestockLine(): RestockLine {
+  return { sku: "", quantity: 0n };
+}
+
+export const RestockLine: MessageFns<RestockLine> = {
+  encode(message: RestockLine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sku !== "") {
+      writer.uint32(10).string(message.sku);
+    }
+    if (message.quantity !== 0n) {
+      if (BigInt.asIntN(64, message.quantity) !== message.quantity) {
+        throw new globalThis.Error("value provided for field message.quantity of type int64 too large");
+      }
+      writer.uint32(16).int64(message.quantity);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestockLine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestockLine() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sku = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.quantity = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RestockLine>, I>>(base?: I): RestockLine {
+    return RestockLine.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RestockLine>, I>>(object: I): RestockLine {
+    const message = createBaseRestockLine() as any;
+    message.sku = object.sku ?? "";
+    message.quantity = (object.quantity !== undefined && object.quantity !== null) ? BigInt(object.quantity) : 0n;
+    return message;
+  },
+};
+
+function createBaseRestockReservationResponse(): RestockReservationResponse {
+  return { reservation: undefined };
+}
+
+export const RestockReservationResponse: MessageFns<RestockReservationResponse> = {
+  encode(message: RestockReservationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reservation !== undefined) {
+      Reservation.encode(message.reservation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestockReservationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestockReservationResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reservation = Reservation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RestockReservationResponse>, I>>(base?: I): RestockReservationResponse {
+    return RestockReservationResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RestockReservationResponse>, I>>(object: I): RestockReservationResponse {
+    const message = createBaseRestockReservationResponse() as any;
+    message.reservation = (object.reservation !== undefined && object.reservation !== null)
+      ? Reservation.fromPartial(object.reservation)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseListMovementsRequest(): ListMovementsRequest {
   return { sku: "", pageSize: 0, pageToken: "" };
 }
@@ -1485,6 +1715,23 @@ export const InventoryServiceService = {
       Buffer.from(ReleaseReservationResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReleaseReservationResponse => ReleaseReservationResponse.decode(value),
   },
+  /**
+   * Takes units of a COMMITTED reservation back into stock: they were sold, and came back. At most as many of a SKU as
+   * were sold and have not come back yet. All lines or none.
+   * Fails with NOT_FOUND `RESERVATION_NOT_FOUND`, FAILED_PRECONDITION `RESERVATION_NOT_COMMITTED` or
+   * `QUANTITY_TOO_LARGE` (also for a SKU that the reservation does not have).
+   */
+  restockReservation: {
+    path: "/shop.inventory.v1.InventoryService/RestockReservation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RestockReservationRequest): Buffer =>
+      Buffer.from(RestockReservationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RestockReservationRequest => RestockReservationRequest.decode(value),
+    responseSerialize: (value: RestockReservationResponse): Buffer =>
+      Buffer.from(RestockReservationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RestockReservationResponse => RestockReservationResponse.decode(value),
+  },
   /** The changes of a SKU's stock, the newest first. */
   listMovements: {
     path: "/shop.inventory.v1.InventoryService/ListMovements" as const,
@@ -1541,6 +1788,13 @@ export interface InventoryServiceServer extends UntypedServiceImplementation {
    * Fails with NOT_FOUND `RESERVATION_NOT_FOUND`, FAILED_PRECONDITION `RESERVATION_COMMITTED`.
    */
   releaseReservation: handleUnaryCall<ReleaseReservationRequest, ReleaseReservationResponse>;
+  /**
+   * Takes units of a COMMITTED reservation back into stock: they were sold, and came back. At most as many of a SKU as
+   * were sold and have not come back yet. All lines or none.
+   * Fails with NOT_FOUND `RESERVATION_NOT_FOUND`, FAILED_PRECONDITION `RESERVATION_NOT_COMMITTED` or
+   * `QUANTITY_TOO_LARGE` (also for a SKU that the reservation does not have).
+   */
+  restockReservation: handleUnaryCall<RestockReservationRequest, RestockReservationResponse>;
   /** The changes of a SKU's stock, the newest first. */
   listMovements: handleUnaryCall<ListMovementsRequest, ListMovementsResponse>;
   /**
@@ -1677,6 +1931,27 @@ export interface InventoryServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReleaseReservationResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Takes units of a COMMITTED reservation back into stock: they were sold, and came back. At most as many of a SKU as
+   * were sold and have not come back yet. All lines or none.
+   * Fails with NOT_FOUND `RESERVATION_NOT_FOUND`, FAILED_PRECONDITION `RESERVATION_NOT_COMMITTED` or
+   * `QUANTITY_TOO_LARGE` (also for a SKU that the reservation does not have).
+   */
+  restockReservation(
+    request: RestockReservationRequest,
+    callback: (error: ServiceError | null, response: RestockReservationResponse) => void,
+  ): ClientUnaryCall;
+  restockReservation(
+    request: RestockReservationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RestockReservationResponse) => void,
+  ): ClientUnaryCall;
+  restockReservation(
+    request: RestockReservationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RestockReservationResponse) => void,
   ): ClientUnaryCall;
   /** The changes of a SKU's stock, the newest first. */
   listMovements(

@@ -78,6 +78,8 @@ export interface ReservationLine {
   readonly sku: string;
   /** How many units. */
   readonly quantity: bigint;
+  /** How many of them were sold and came back into stock; 0 unless COMMITTED. */
+  readonly restockedQuantity: bigint;
 }
 
 /** One change of a stock, for the books. Their sums are the stock. */
@@ -112,6 +114,8 @@ export const Movement_Kind = {
   RELEASED: 4,
   /** EXPIRED - Given back when the time was up. */
   EXPIRED: 5,
+  /** RESTOCKED - Sold, and came back. */
+  RESTOCKED: 6,
 } as const;
 
 export type Movement_Kind = typeof Movement_Kind[keyof typeof Movement_Kind];
@@ -123,6 +127,7 @@ export namespace Movement_Kind {
   export type COMMITTED = typeof Movement_Kind.COMMITTED;
   export type RELEASED = typeof Movement_Kind.RELEASED;
   export type EXPIRED = typeof Movement_Kind.EXPIRED;
+  export type RESTOCKED = typeof Movement_Kind.RESTOCKED;
 }
 
 function createBaseStock(): Stock {
@@ -373,7 +378,7 @@ export const Reservation: MessageFns<Reservation> = {
 };
 
 function createBaseReservationLine(): ReservationLine {
-  return { sku: "", quantity: 0n };
+  return { sku: "", quantity: 0n, restockedQuantity: 0n };
 }
 
 export const ReservationLine: MessageFns<ReservationLine> = {
@@ -386,6 +391,12 @@ export const ReservationLine: MessageFns<ReservationLine> = {
         throw new globalThis.Error("value provided for field message.quantity of type int64 too large");
       }
       writer.uint32(16).int64(message.quantity);
+    }
+    if (message.restockedQuantity !== 0n) {
+      if (BigInt.asIntN(64, message.restockedQuantity) !== message.restockedQuantity) {
+        throw new globalThis.Error("value provided for field message.restockedQuantity of type int64 too large");
+      }
+      writer.uint32(24).int64(message.restockedQuantity);
     }
     return writer;
   },
@@ -419,6 +430,14 @@ export const ReservationLine: MessageFns<ReservationLine> = {
             message.quantity = reader.int64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.restockedQuantity = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -438,6 +457,9 @@ export const ReservationLine: MessageFns<ReservationLine> = {
     const message = createBaseReservationLine() as any;
     message.sku = object.sku ?? "";
     message.quantity = (object.quantity !== undefined && object.quantity !== null) ? BigInt(object.quantity) : 0n;
+    message.restockedQuantity = (object.restockedQuantity !== undefined && object.restockedQuantity !== null)
+      ? BigInt(object.restockedQuantity)
+      : 0n;
     return message;
   },
 };

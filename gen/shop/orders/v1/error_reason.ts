@@ -51,6 +51,8 @@ export const ErrorReason = {
   RETURN_NOT_FOUND: 13,
   /** ORDER_NOT_STUCK - The order is not stuck, so there is nothing to retry. */
   ORDER_NOT_STUCK: 14,
+  /** AMOUNT_TOO_LARGE - More than was paid and is not given back, or promised to be, yet. Metadata: `limit_minor_units`. */
+  AMOUNT_TOO_LARGE: 15,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -71,4 +73,5 @@ export namespace ErrorReason {
   export type QUANTITY_TOO_LARGE = typeof ErrorReason.QUANTITY_TOO_LARGE;
   export type RETURN_NOT_FOUND = typeof ErrorReason.RETURN_NOT_FOUND;
   export type ORDER_NOT_STUCK = typeof ErrorReason.ORDER_NOT_STUCK;
+  export type AMOUNT_TOO_LARGE = typeof ErrorReason.AMOUNT_TOO_LARGE;
 }

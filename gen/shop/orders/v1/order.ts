@@ -174,7 +174,7 @@ export interface Return {
   readonly state: Return_State;
   /** What comes back. */
   readonly lines: readonly ReturnLine[];
-  /** What is given back for it. */
+  /** What is given back for it: the price of the units. What sending cost is not given back. */
   readonly refund:
     | Money
     | undefined;

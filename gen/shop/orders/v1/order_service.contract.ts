@@ -77,8 +77,9 @@ export const OrderService = {
       },
     },
     /**
-     * Undoes an order that has not been shipped: what is held is released, what is authorized is voided, what was
-     * captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is already stays so.
+     * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
+     * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
+     * already stays so. An order of which goods came back, or money was given back, is not undone as a whole any more.
      * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
      *
      * @generated from rpc shop.orders.v1.OrderService.CancelOrder
@@ -125,7 +126,8 @@ export const OrderService = {
       },
     },
     /**
-     * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer.
+     * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer, in that
+     * order, soon after the answer. One that was received before stays as it is.
      * Fails with NOT_FOUND `RETURN_NOT_FOUND`.
      *
      * @generated from rpc shop.orders.v1.OrderService.ReceiveReturn
@@ -143,6 +145,50 @@ export const OrderService = {
       },
       errors: {
         RETURN_NOT_FOUND: "NOT_FOUND",
+      },
+    },
+    /**
+     * Returns, the newest first: of one order, or with the role of an administrator, supporter or warehouse worker of any.
+     * A buyer who names no order finds their own.
+     *
+     * @generated from rpc shop.orders.v1.OrderService.ListReturns
+     */
+    listReturns: {
+      request: "shop.orders.v1.ListReturnsRequest",
+      idempotency: "NO_SIDE_EFFECTS",
+      deadlineMs: 2000,
+      callers: {
+        anonymous: false,
+        guest: true,
+        customer: true,
+        roles: ["admin", "support", "warehouse"],
+        services: ["operator"],
+      },
+      errors: {},
+    },
+    /**
+     * Gives money of a paid order back for which no goods come back, soon after the answer.
+     * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
+     * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
+     *
+     * @generated from rpc shop.orders.v1.OrderService.RefundOrder
+     */
+    refundOrder: {
+      request: "shop.orders.v1.RefundOrderRequest",
+      idempotency: "IDEMPOTENT",
+      deadlineMs: 5000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: ["admin", "support"],
+        services: [],
+      },
+      errors: {
+        ORDER_NOT_FOUND: "NOT_FOUND",
+        STATE_CONFLICT: "FAILED_PRECONDITION",
+        AMOUNT_TOO_LARGE: "FAILED_PRECONDITION",
+        CURRENCY_MISMATCH: "INVALID_ARGUMENT",
       },
     },
     /**

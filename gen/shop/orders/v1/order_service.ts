@@ -22,7 +22,8 @@ import {
 } from "@grpc/grpc-js";
 import { Duration } from "../../../google/protobuf/duration.ts";
 import { Timestamp } from "../../../google/protobuf/timestamp.ts";
-import { Order, Order_State, Return } from "./order.ts";
+import { Money } from "../../type/v1/money.ts";
+import { Order, Order_State, Return, Return_State } from "./order.ts";
 
 export const protobufPackage = "shop.orders.v1";
 
@@ -129,6 +130,46 @@ export interface ReceiveReturnRequest {
 export interface ReceiveReturnResponse {
   /** The return as it is now. */
   readonly orderReturn: Return | undefined;
+}
+
+/** Asks for returns. */
+export interface ListReturnsRequest {
+  /** Only of this order, `ord_…`; empty for all that the caller may see. */
+  readonly orderId: string;
+  /** Only in this state; unspecified for all. */
+  readonly state: Return_State;
+  /** At most so many; 0 stands for 20, the limit is 100. */
+  readonly pageSize: number;
+  /** The `next_page_token` of the page before, with the same filter; empty for the first page. */
+  readonly pageToken: string;
+}
+
+/** One page of returns. */
+export interface ListReturnsResponse {
+  /** The newest first. */
+  readonly returns: readonly Return[];
+  /** Asks for the page after; empty on the last. */
+  readonly nextPageToken: string;
+}
+
+/** Asks to give money back. */
+export interface RefundOrderRequest {
+  /** Made by the caller, unique for this change. */
+  readonly requestId: string;
+  /** Of which order, `ord_…`. */
+  readonly orderId: string;
+  /** How much; at most what was paid and is not given back, or promised to be, yet. */
+  readonly amount:
+    | Money
+    | undefined;
+  /** Why, for the history. */
+  readonly note: string;
+}
+
+/** It will be given back. */
+export interface RefundOrderResponse {
+  /** The order as it is now; `refunded` follows when the payment gateway has done it. */
+  readonly order: Order | undefined;
 }
 
 /** Asks for stuck orders. */
@@ -1035,6 +1076,312 @@ export const ReceiveReturnResponse: MessageFns<ReceiveReturnResponse> = {
   },
 };
 
+function createBaseListReturnsRequest(): ListReturnsRequest {
+  return { orderId: "", state: 0, pageSize: 0, pageToken: "" };
+}
+
+export const ListReturnsRequest: MessageFns<ListReturnsRequest> = {
+  encode(message: ListReturnsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.orderId !== "") {
+      writer.uint32(10).string(message.orderId);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(24).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(34).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReturnsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReturnsRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.orderId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListReturnsRequest>, I>>(base?: I): ListReturnsRequest {
+    return ListReturnsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListReturnsRequest>, I>>(object: I): ListReturnsRequest {
+    const message = createBaseListReturnsRequest() as any;
+    message.orderId = object.orderId ?? "";
+    message.state = object.state ?? 0;
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListReturnsResponse(): ListReturnsResponse {
+  return { returns: [], nextPageToken: "" };
+}
+
+export const ListReturnsResponse: MessageFns<ListReturnsResponse> = {
+  encode(message: ListReturnsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.returns) {
+      Return.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListReturnsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListReturnsResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.returns.push(Return.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListReturnsResponse>, I>>(base?: I): ListReturnsResponse {
+    return ListReturnsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListReturnsResponse>, I>>(object: I): ListReturnsResponse {
+    const message = createBaseListReturnsResponse() as any;
+    message.returns = object.returns?.map((e) => Return.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseRefundOrderRequest(): RefundOrderRequest {
+  return { requestId: "", orderId: "", amount: undefined, note: "" };
+}
+
+export const RefundOrderRequest: MessageFns<RefundOrderRequest> = {
+  encode(message: RefundOrderRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.orderId !== "") {
+      writer.uint32(18).string(message.orderId);
+    }
+    if (message.amount !== undefined) {
+      Money.encode(message.amount, writer.uint32(26).fork()).join();
+    }
+    if (message.note !== "") {
+      writer.uint32(34).string(message.note);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefundOrderRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefundOrderRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.orderId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.amount = Money.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RefundOrderRequest>, I>>(base?: I): RefundOrderRequest {
+    return RefundOrderRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RefundOrderRequest>, I>>(object: I): RefundOrderRequest {
+    const message = createBaseRefundOrderRequest() as any;
+    message.requestId = object.requestId ?? "";
+    message.orderId = object.orderId ?? "";
+    message.amount = (object.amount !== undefined && object.amount !== null)
+      ? Money.fromPartial(object.amount)
+      : undefined;
+    message.note = object.note ?? "";
+    return message;
+  },
+};
+
+function createBaseRefundOrderResponse(): RefundOrderResponse {
+  return { order: undefined };
+}
+
+export const RefundOrderResponse: MessageFns<RefundOrderResponse> = {
+  encode(message: RefundOrderResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.order !== undefined) {
+      Order.encode(message.order, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefundOrderResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefundOrderResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.order = Order.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RefundOrderResponse>, I>>(base?: I): RefundOrderResponse {
+    return RefundOrderResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RefundOrderResponse>, I>>(object: I): RefundOrderResponse {
+    const message = createBaseRefundOrderResponse() as any;
+    message.order = (object.order !== undefined && object.order !== null) ? Order.fromPartial(object.order) : undefined;
+    return message;
+  },
+};
+
 function createBaseListStuckOrdersRequest(): ListStuckOrdersRequest {
   return { pageSize: 0, pageToken: "" };
 }
@@ -1453,8 +1800,9 @@ export const OrderServiceService = {
     responseDeserialize: (value: Buffer): WatchOrderResponse => WatchOrderResponse.decode(value),
   },
   /**
-   * Undoes an order that has not been shipped: what is held is released, what is authorized is voided, what was
-   * captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is already stays so.
+   * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
+   * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
+   * already stays so. An order of which goods came back, or money was given back, is not undone as a whole any more.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
   cancelOrder: {
@@ -1482,7 +1830,8 @@ export const OrderServiceService = {
     responseDeserialize: (value: Buffer): CreateReturnResponse => CreateReturnResponse.decode(value),
   },
   /**
-   * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer.
+   * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer, in that
+   * order, soon after the answer. One that was received before stays as it is.
    * Fails with NOT_FOUND `RETURN_NOT_FOUND`.
    */
   receiveReturn: {
@@ -1494,6 +1843,33 @@ export const OrderServiceService = {
     responseSerialize: (value: ReceiveReturnResponse): Buffer =>
       Buffer.from(ReceiveReturnResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReceiveReturnResponse => ReceiveReturnResponse.decode(value),
+  },
+  /**
+   * Returns, the newest first: of one order, or with the role of an administrator, supporter or warehouse worker of any.
+   * A buyer who names no order finds their own.
+   */
+  listReturns: {
+    path: "/shop.orders.v1.OrderService/ListReturns" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListReturnsRequest): Buffer => Buffer.from(ListReturnsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListReturnsRequest => ListReturnsRequest.decode(value),
+    responseSerialize: (value: ListReturnsResponse): Buffer => Buffer.from(ListReturnsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListReturnsResponse => ListReturnsResponse.decode(value),
+  },
+  /**
+   * Gives money of a paid order back for which no goods come back, soon after the answer.
+   * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
+   * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
+   */
+  refundOrder: {
+    path: "/shop.orders.v1.OrderService/RefundOrder" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RefundOrderRequest): Buffer => Buffer.from(RefundOrderRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RefundOrderRequest => RefundOrderRequest.decode(value),
+    responseSerialize: (value: RefundOrderResponse): Buffer => Buffer.from(RefundOrderResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RefundOrderResponse => RefundOrderResponse.decode(value),
   },
   /** Orders that have not moved on by themselves for too long, the longest waiting first. */
   listStuckOrders: {
@@ -1536,8 +1912,9 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
    */
   watchOrder: handleServerStreamingCall<WatchOrderRequest, WatchOrderResponse>;
   /**
-   * Undoes an order that has not been shipped: what is held is released, what is authorized is voided, what was
-   * captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is already stays so.
+   * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
+   * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
+   * already stays so. An order of which goods came back, or money was given back, is not undone as a whole any more.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
   cancelOrder: handleUnaryCall<CancelOrderRequest, CancelOrderResponse>;
@@ -1548,10 +1925,22 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
    */
   createReturn: handleUnaryCall<CreateReturnRequest, CreateReturnResponse>;
   /**
-   * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer.
+   * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer, in that
+   * order, soon after the answer. One that was received before stays as it is.
    * Fails with NOT_FOUND `RETURN_NOT_FOUND`.
    */
   receiveReturn: handleUnaryCall<ReceiveReturnRequest, ReceiveReturnResponse>;
+  /**
+   * Returns, the newest first: of one order, or with the role of an administrator, supporter or warehouse worker of any.
+   * A buyer who names no order finds their own.
+   */
+  listReturns: handleUnaryCall<ListReturnsRequest, ListReturnsResponse>;
+  /**
+   * Gives money of a paid order back for which no goods come back, soon after the answer.
+   * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
+   * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
+   */
+  refundOrder: handleUnaryCall<RefundOrderRequest, RefundOrderResponse>;
   /** Orders that have not moved on by themselves for too long, the longest waiting first. */
   listStuckOrders: handleUnaryCall<ListStuckOrdersRequest, ListStuckOrdersResponse>;
   /**
@@ -1608,8 +1997,9 @@ export interface OrderServiceClient extends Client {
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchOrderResponse>;
   /**
-   * Undoes an order that has not been shipped: what is held is released, what is authorized is voided, what was
-   * captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is already stays so.
+   * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
+   * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
+   * already stays so. An order of which goods came back, or money was given back, is not undone as a whole any more.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
   cancelOrder(
@@ -1648,7 +2038,8 @@ export interface OrderServiceClient extends Client {
     callback: (error: ServiceError | null, response: CreateReturnResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer.
+   * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer, in that
+   * order, soon after the answer. One that was received before stays as it is.
    * Fails with NOT_FOUND `RETURN_NOT_FOUND`.
    */
   receiveReturn(
@@ -1665,6 +2056,45 @@ export interface OrderServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReceiveReturnResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Returns, the newest first: of one order, or with the role of an administrator, supporter or warehouse worker of any.
+   * A buyer who names no order finds their own.
+   */
+  listReturns(
+    request: ListReturnsRequest,
+    callback: (error: ServiceError | null, response: ListReturnsResponse) => void,
+  ): ClientUnaryCall;
+  listReturns(
+    request: ListReturnsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListReturnsResponse) => void,
+  ): ClientUnaryCall;
+  listReturns(
+    request: ListReturnsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListReturnsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Gives money of a paid order back for which no goods come back, soon after the answer.
+   * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
+   * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
+   */
+  refundOrder(
+    request: RefundOrderRequest,
+    callback: (error: ServiceError | null, response: RefundOrderResponse) => void,
+  ): ClientUnaryCall;
+  refundOrder(
+    request: RefundOrderRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RefundOrderResponse) => void,
+  ): ClientUnaryCall;
+  refundOrder(
+    request: RefundOrderRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RefundOrderResponse) => void,
   ): ClientUnaryCall;
   /** Orders that have not moved on by themselves for too long, the longest waiting first. */
   listStuckOrders(

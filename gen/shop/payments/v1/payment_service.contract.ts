@@ -43,6 +43,34 @@ export const PaymentService = {
       },
     },
     /**
+     * Ends the question whether an authorization came about, when its payment token is lost: the request is that of
+     * AuthorizePayment without the token, under the same request_id. What the payment gateway has done counts; what it was
+     * never asked for it never will be: an AuthorizePayment under this request_id that comes later is PAYMENT_DECLINED
+     * `abandoned`. The answer is the payment, in any state but PENDING.
+     * Fails with UNAVAILABLE `OUTCOME_UNKNOWN` (the payment gateway has not answered yet, or may still carry it out: ask
+     * again with the same request_id), FAILED_PRECONDITION `ORDER_HAS_PAYMENT` when another request made the order's live
+     * payment, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
+     *
+     * @generated from rpc shop.payments.v1.PaymentService.SettleAuthorization
+     */
+    settleAuthorization: {
+      request: "shop.payments.v1.SettleAuthorizationRequest",
+      idempotency: "IDEMPOTENT",
+      deadlineMs: 10000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["orders"],
+      },
+      errors: {
+        OUTCOME_UNKNOWN: "UNAVAILABLE",
+        ORDER_HAS_PAYMENT: "FAILED_PRECONDITION",
+        CURRENCY_MISMATCH: "INVALID_ARGUMENT",
+      },
+    },
+    /**
      * Takes the money that was set aside, all of it or a part; what is not taken lapses by itself at the end of its
      * time. One that is CAPTURED with the same amount already stays so.
      * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,

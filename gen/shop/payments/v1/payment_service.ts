@@ -47,6 +47,24 @@ export interface AuthorizePaymentResponse {
   readonly payment: Payment | undefined;
 }
 
+/** Asks how an authorization ended, and ends it. */
+export interface SettleAuthorizationRequest {
+  /** That of the AuthorizePayment which this is about. */
+  readonly requestId: string;
+  /** What it pays for, `ord_…`. */
+  readonly orderId: string;
+  /** Who pays, `usr_…`. */
+  readonly customerId: string;
+  /** How much; more than nothing, and at most 2,000,000,000,000,000 minor units, which no order of the shop can reach. */
+  readonly amount: Money | undefined;
+}
+
+/** How it ended. */
+export interface SettleAuthorizationResponse {
+  /** The payment: AUTHORIZED or DECLINED, or what became of it since. */
+  readonly payment: Payment | undefined;
+}
+
 /** Asks to take the money. */
 export interface CapturePaymentRequest {
   /** Made by the caller, unique for this change. */
@@ -316,6 +334,156 @@ export const AuthorizePaymentResponse: MessageFns<AuthorizePaymentResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<AuthorizePaymentResponse>, I>>(object: I): AuthorizePaymentResponse {
     const message = createBaseAuthorizePaymentResponse() as any;
+    message.payment = (object.payment !== undefined && object.payment !== null)
+      ? Payment.fromPartial(object.payment)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSettleAuthorizationRequest(): SettleAuthorizationRequest {
+  return { requestId: "", orderId: "", customerId: "", amount: undefined };
+}
+
+export const SettleAuthorizationRequest: MessageFns<SettleAuthorizationRequest> = {
+  encode(message: SettleAuthorizationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.orderId !== "") {
+      writer.uint32(18).string(message.orderId);
+    }
+    if (message.customerId !== "") {
+      writer.uint32(26).string(message.customerId);
+    }
+    if (message.amount !== undefined) {
+      Money.encode(message.amount, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SettleAuthorizationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSettleAuthorizationRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.orderId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.customerId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.amount = Money.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SettleAuthorizationRequest>, I>>(base?: I): SettleAuthorizationRequest {
+    return SettleAuthorizationRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SettleAuthorizationRequest>, I>>(object: I): SettleAuthorizationRequest {
+    const message = createBaseSettleAuthorizationRequest() as any;
+    message.requestId = object.requestId ?? "";
+    message.orderId = object.orderId ?? "";
+    message.customerId = object.customerId ?? "";
+    message.amount = (object.amount !== undefined && object.amount !== null)
+      ? Money.fromPartial(object.amount)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSettleAuthorizationResponse(): SettleAuthorizationResponse {
+  return { payment: undefined };
+}
+
+export const SettleAuthorizationResponse: MessageFns<SettleAuthorizationResponse> = {
+  encode(message: SettleAuthorizationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.payment !== undefined) {
+      Payment.encode(message.payment, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SettleAuthorizationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSettleAuthorizationResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payment = Payment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SettleAuthorizationResponse>, I>>(base?: I): SettleAuthorizationResponse {
+    return SettleAuthorizationResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SettleAuthorizationResponse>, I>>(object: I): SettleAuthorizationResponse {
+    const message = createBaseSettleAuthorizationResponse() as any;
     message.payment = (object.payment !== undefined && object.payment !== null)
       ? Payment.fromPartial(object.payment)
       : undefined;
@@ -1289,6 +1457,26 @@ export const PaymentServiceService = {
     responseDeserialize: (value: Buffer): AuthorizePaymentResponse => AuthorizePaymentResponse.decode(value),
   },
   /**
+   * Ends the question whether an authorization came about, when its payment token is lost: the request is that of
+   * AuthorizePayment without the token, under the same request_id. What the payment gateway has done counts; what it was
+   * never asked for it never will be: an AuthorizePayment under this request_id that comes later is PAYMENT_DECLINED
+   * `abandoned`. The answer is the payment, in any state but PENDING.
+   * Fails with UNAVAILABLE `OUTCOME_UNKNOWN` (the payment gateway has not answered yet, or may still carry it out: ask
+   * again with the same request_id), FAILED_PRECONDITION `ORDER_HAS_PAYMENT` when another request made the order's live
+   * payment, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
+   */
+  settleAuthorization: {
+    path: "/shop.payments.v1.PaymentService/SettleAuthorization" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SettleAuthorizationRequest): Buffer =>
+      Buffer.from(SettleAuthorizationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SettleAuthorizationRequest => SettleAuthorizationRequest.decode(value),
+    responseSerialize: (value: SettleAuthorizationResponse): Buffer =>
+      Buffer.from(SettleAuthorizationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SettleAuthorizationResponse => SettleAuthorizationResponse.decode(value),
+  },
+  /**
    * Takes the money that was set aside, all of it or a part; what is not taken lapses by itself at the end of its
    * time. One that is CAPTURED with the same amount already stays so.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
@@ -1395,6 +1583,16 @@ export interface PaymentServiceServer extends UntypedServiceImplementation {
    */
   authorizePayment: handleUnaryCall<AuthorizePaymentRequest, AuthorizePaymentResponse>;
   /**
+   * Ends the question whether an authorization came about, when its payment token is lost: the request is that of
+   * AuthorizePayment without the token, under the same request_id. What the payment gateway has done counts; what it was
+   * never asked for it never will be: an AuthorizePayment under this request_id that comes later is PAYMENT_DECLINED
+   * `abandoned`. The answer is the payment, in any state but PENDING.
+   * Fails with UNAVAILABLE `OUTCOME_UNKNOWN` (the payment gateway has not answered yet, or may still carry it out: ask
+   * again with the same request_id), FAILED_PRECONDITION `ORDER_HAS_PAYMENT` when another request made the order's live
+   * payment, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
+   */
+  settleAuthorization: handleUnaryCall<SettleAuthorizationRequest, SettleAuthorizationResponse>;
+  /**
    * Takes the money that was set aside, all of it or a part; what is not taken lapses by itself at the end of its
    * time. One that is CAPTURED with the same amount already stays so.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
@@ -1450,6 +1648,30 @@ export interface PaymentServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AuthorizePaymentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Ends the question whether an authorization came about, when its payment token is lost: the request is that of
+   * AuthorizePayment without the token, under the same request_id. What the payment gateway has done counts; what it was
+   * never asked for it never will be: an AuthorizePayment under this request_id that comes later is PAYMENT_DECLINED
+   * `abandoned`. The answer is the payment, in any state but PENDING.
+   * Fails with UNAVAILABLE `OUTCOME_UNKNOWN` (the payment gateway has not answered yet, or may still carry it out: ask
+   * again with the same request_id), FAILED_PRECONDITION `ORDER_HAS_PAYMENT` when another request made the order's live
+   * payment, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
+   */
+  settleAuthorization(
+    request: SettleAuthorizationRequest,
+    callback: (error: ServiceError | null, response: SettleAuthorizationResponse) => void,
+  ): ClientUnaryCall;
+  settleAuthorization(
+    request: SettleAuthorizationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SettleAuthorizationResponse) => void,
+  ): ClientUnaryCall;
+  settleAuthorization(
+    request: SettleAuthorizationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SettleAuthorizationResponse) => void,
   ): ClientUnaryCall;
   /**
    * Takes the money that was set aside, all of it or a part; what is not taken lapses by itself at the end of its
