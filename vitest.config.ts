@@ -9,7 +9,8 @@ export default defineConfig({
     // the others' waits for real servers longer.
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 20_000,
+    // What ends a test that hangs. Far more than any needs: tests start real servers, and machines are shared.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
   },
 });

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Order_State } from "#gen/shop/orders/v1/order.ts";
 import type { WatchOrderResponse } from "#gen/shop/orders/v1/order_service.ts";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
@@ -15,9 +15,6 @@ import { at, bufCurl, type Json } from "./support/buf-curl.ts";
 import { address, sku, smallCatalogue } from "./support/fixtures.ts";
 import { ask, type ShopClients, shopClients, signedBy } from "./support/generated-client.ts";
 import { buildPrograms, newPlace, programsDir, type ShopPlace, startShopAt } from "./support/setup.ts";
-
-// buf takes a second for each call on a machine that has much to do.
-vi.setConfig({ testTimeout: 60_000 });
 
 let place: ShopPlace;
 let shop: Shop;
