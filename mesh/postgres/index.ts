@@ -4,4 +4,4 @@ export { isCheckViolation, isUniqueViolation } from "./errors.ts";
 export { migrate } from "./migrate.ts";
 export { once, principalOf } from "./once.ts";
 export { startOnceSweep } from "./once-sweep.ts";
-export type { Transaction, TransactionOptions } from "./transaction.ts";
+export type { OwnTransaction, Transaction, TransactionOptions } from "./transaction.ts";

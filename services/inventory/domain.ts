@@ -10,6 +10,11 @@ export interface HoldLine {
   readonly quantity: bigint;
 }
 
+/** A line of a reservation. Of the units that were sold, `restockedQuantity` came back. */
+export interface ReservationLine extends HoldLine {
+  readonly restockedQuantity: bigint;
+}
+
 export interface Shortage {
   readonly sku: string;
   readonly available: bigint;
@@ -34,6 +39,12 @@ export type Settlement =
       readonly kind: "refuse";
       readonly because: Exclude<ReservationState, "ACTIVE">;
     };
+
+/** What to do to take units back: bring the lines to how they are after it, or refuse. */
+export type RestockPlan =
+  | { readonly kind: "restock"; readonly after: readonly ReservationLine[] }
+  | { readonly kind: "not_committed"; readonly state: Exclude<ReservationState, "COMMITTED"> }
+  | { readonly kind: "quantity_too_large"; readonly sku: string; readonly restockable: bigint };
 
 /** Units that can still be ordered. */
 export function available(level: StockLevel): bigint {
@@ -85,4 +96,24 @@ export function planRelease(state: ReservationState): Settlement {
     case "COMMITTED":
       return { kind: "refuse", because: state };
   }
+}
+
+/**
+ * Whether units of a reservation may come back into stock: all lines or none, and of a SKU at most as many as were sold
+ * and have not come back. The first line that asks for more is named.
+ */
+export function planRestock(
+  reservation: { readonly state: ReservationState; readonly lines: readonly ReservationLine[] },
+  back: readonly HoldLine[],
+): RestockPlan {
+  const { state, lines } = reservation;
+  if (state !== "COMMITTED") return { kind: "not_committed", state };
+  const bySku = new Map(lines.map((line) => [line.sku, line]));
+  for (const { sku, quantity } of back) {
+    const line = bySku.get(sku);
+    const restockable = line === undefined ? 0n : line.quantity - line.restockedQuantity;
+    if (quantity > restockable) return { kind: "quantity_too_large", sku, restockable };
+    if (line !== undefined) bySku.set(sku, { ...line, restockedQuantity: line.restockedQuantity + quantity });
+  }
+  return { kind: "restock", after: [...bySku.values()] };
 }

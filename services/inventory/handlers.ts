@@ -22,6 +22,7 @@ import type { Deps } from "./deps.ts";
 import { adjust } from "./domain.ts";
 import { movementMessage, reservationMessage, stockMessage } from "./messages.ts";
 import { commitReservation, createReservation, releaseReservation } from "./reservations.ts";
+import { restockReservation } from "./restock.ts";
 import * as store from "./store.ts";
 
 const fail = failures(InventoryService);
@@ -38,9 +39,7 @@ export function inventoryHandlers(deps: Deps): Handlers<typeof InventoryService>
     getReservation: getReservation(deps),
     commitReservation: commitReservation(deps),
     releaseReservation: releaseReservation(deps),
-    restockReservation: async () => {
-      throw new Error("comes with the next commit");
-    },
+    restockReservation: restockReservation(deps),
     listMovements: listMovements(deps),
     watchStock: watchStock(deps),
   };

@@ -21,8 +21,7 @@ export function stockMessage(row: StockRow): Stock {
 
 /** A reservation as the contract shows it. */
 export function reservationMessage(row: ReservationRow): Reservation {
-  const lines = row.lines.map((line) => ({ ...line, restockedQuantity: 0n }));
-  return { ...row, lines, state: Reservation_State[row.state] };
+  return { ...row, state: Reservation_State[row.state] };
 }
 
 /** A movement as the contract shows it. */

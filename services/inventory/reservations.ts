@@ -66,7 +66,7 @@ async function holdLines(
     id: newId("res"),
     reference,
     state: "ACTIVE",
-    lines,
+    lines: lines.map((line) => ({ ...line, restockedQuantity: 0n })),
     expireTime: new Date(now.getTime() + milliseconds(timeToLive)),
     createTime: now,
     updateTime: now,

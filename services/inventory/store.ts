@@ -1,5 +1,5 @@
 import type { Queryable } from "#mesh/postgres/database.ts";
-import type { HoldLine, ReservationState, StockLevel } from "./domain.ts";
+import type { ReservationLine, ReservationState, StockLevel } from "./domain.ts";
 
 export interface StockRow extends StockLevel {
   readonly updateTime: Date;
@@ -9,13 +9,13 @@ export interface ReservationRow {
   readonly id: string;
   readonly reference: string;
   readonly state: ReservationState;
-  readonly lines: readonly HoldLine[];
+  readonly lines: readonly ReservationLine[];
   readonly expireTime: Date;
   readonly createTime: Date;
   readonly updateTime: Date;
 }
 
-export type MovementKind = "ADJUSTED" | "RESERVED" | "COMMITTED" | "RELEASED" | "EXPIRED";
+export type MovementKind = "ADJUSTED" | "RESERVED" | "COMMITTED" | "RELEASED" | "EXPIRED" | "RESTOCKED";
 
 export interface MovementRow {
   readonly id: string;
@@ -105,47 +105,46 @@ export async function insertReservation(
   );
 }
 
-interface StoredReservation {
-  readonly id: string;
-  readonly reference: string;
-  readonly state: ReservationState;
-  readonly expireTime: Date;
-  readonly createTime: Date;
-  readonly updateTime: Date;
+interface StoredReservation extends Omit<ReservationRow, "lines"> {
   readonly skus: readonly string[];
-  readonly quantities: readonly string[];
+  readonly quantities: readonly bigint[];
+  readonly restockedQuantities: readonly bigint[];
 }
 
-/** The columns of a reservation with its lines. Quantities travel as text, as an array of them has no bigint form. */
-const RESERVATION = `r.id, r.reference, r.state, r.expire_time as "expireTime", r.create_time as "createTime",
-  r.update_time as "updateTime",
-  array(select l.sku from reservation_lines l where l.reservation_id = r.id order by l.position) as skus,
-  array(select l.quantity::text from reservation_lines l where l.reservation_id = r.id order by l.position) as quantities`;
-
-const GET_RESERVATION = `select ${RESERVATION} from reservations r where r.id = $1`;
-const LOCK_RESERVATION = `select ${RESERVATION} from reservations r where r.id = $1 for update`;
+const GET_RESERVATION = `
+  select r.id, r.reference, r.state, r.expire_time as "expireTime", r.create_time as "createTime",
+    r.update_time as "updateTime", lines.*
+  from reservations r cross join lateral (
+    select array_agg(l.sku order by l.position) as skus,
+      array_agg(l.quantity order by l.position) as quantities,
+      array_agg(l.restocked_quantity order by l.position) as "restockedQuantities"
+    from reservation_lines l where l.reservation_id = r.id
+  ) lines
+  where r.id = $1`;
 
 /** One reservation. */
 export async function getReservation(db: Queryable, id: string): Promise<ReservationRow | undefined> {
-  return reservationOf(await db.query<StoredReservation>(GET_RESERVATION, [id]));
-}
-
-/** One reservation, locked until the transaction ends. To be locked before any stock. */
-export async function lockReservation(tx: Queryable, id: string): Promise<ReservationRow | undefined> {
-  return reservationOf(await tx.query<StoredReservation>(LOCK_RESERVATION, [id]));
-}
-
-function reservationOf(rows: readonly StoredReservation[]): ReservationRow | undefined {
-  const row = rows[0];
+  const [row] = await db.query<StoredReservation>(GET_RESERVATION, [id]);
   if (row === undefined) return undefined;
-  const { skus, quantities, ...rest } = row;
-  return {
-    ...rest,
-    lines: skus.map((sku, at) => ({
-      sku,
-      quantity: BigInt(quantities[at] ?? 0),
-    })),
-  };
+  const { skus, quantities, restockedQuantities, ...rest } = row;
+  const lines = skus.map((sku, at) => ({
+    sku,
+    quantity: quantities[at] ?? 0n,
+    restockedQuantity: restockedQuantities[at] ?? 0n,
+  }));
+  return { ...rest, lines };
+}
+
+/**
+ * One reservation, locked until the transaction ends. To be locked before any stock. Two statements in one round trip:
+ * one that waits for a lock would see the lines as they were before its wait.
+ */
+export async function lockReservation(tx: Queryable, id: string): Promise<ReservationRow | undefined> {
+  const [, row] = await Promise.all([
+    tx.query("select 1 from reservations where id = $1 for update", [id]),
+    getReservation(tx, id),
+  ]);
+  return row;
 }
 
 /** Ends an active, locked reservation: its units leave the stock for good, or go back; and books the movements. */

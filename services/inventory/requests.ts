@@ -1,0 +1,45 @@
+import { createHash } from "node:crypto";
+import { systemClock } from "#mesh/clock.ts";
+import { meshFailure } from "#mesh/contract/errors.ts";
+import { type Database, isUniqueViolation, type OwnTransaction, principalOf } from "#mesh/postgres/index.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+
+/** A request as it is kept with what it changed, for as long as that: what its copies are known by. */
+export interface RequestKey {
+  readonly principal: string;
+  readonly requestId: string;
+  readonly requestSha256: Buffer;
+}
+
+/** The key of a call's request. */
+export function requestKeyOf(call: Call, request: { readonly requestId: string }): RequestKey {
+  const requestSha256 = createHash("sha256").update(call.method.encodeRequest(request)).digest();
+  return { principal: principalOf(call), requestId: request.requestId, requestSha256 };
+}
+
+/** Throws REQUEST_ID_REUSED unless what is kept under the key's id came of the very same request. */
+export function expectSameRequest(key: RequestKey, kept: { readonly requestSha256: Buffer }): void {
+  if (!kept.requestSha256.equals(key.requestSha256)) throw requestIdReused(key);
+}
+
+function requestIdReused({ requestId }: RequestKey): Error {
+  return meshFailure("REQUEST_ID_REUSED", "This request_id came before with another request; nothing was done.", {
+    metadata: { request_id: requestId },
+  });
+}
+
+/**
+ * Runs a change that keeps its request's key, within the time of its call. `work` locks what it changes and then looks
+ * for the key, so that a copy finds what the first one did. One that did not see it, as it locked other rows, loses at
+ * the key's unique constraint; run again, it sees it.
+ */
+export async function runChange<T>(db: Database, call: Call, work: (tx: OwnTransaction) => Promise<T>): Promise<T> {
+  const attempt = (): Promise<T> => {
+    call.signal.throwIfAborted();
+    return db.transaction(work, { statementTimeoutMs: call.deadline - systemClock.now().getTime() });
+  };
+  return attempt().catch((error: unknown) => {
+    if (!isUniqueViolation(error)) throw error;
+    return attempt();
+  });
+}
