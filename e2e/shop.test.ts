@@ -14,6 +14,7 @@ import { captureOutput, isRunning } from "../cli/testing/programs.ts";
 import { at, bufCurl, type Json } from "./support/buf-curl.ts";
 import { address, sku, smallCatalogue } from "./support/fixtures.ts";
 import { ask, type ShopClients, shopClients, signedBy } from "./support/generated-client.ts";
+import { runReadmeOfCallers } from "./support/readme.ts";
 import { buildPrograms, newPlace, programsDir, type ShopPlace, startShopAt } from "./support/setup.ts";
 
 let place: ShopPlace;
@@ -52,6 +53,10 @@ describe("with buf curl, which knows nothing but the address", () => {
     ]) {
       expect(methods).toContain(method);
     }
+  });
+
+  test("does all that the README shows", async () => {
+    expect(await runReadmeOfCallers(place.port)).toMatch(/"state": "STATE_(CONFIRMED|PAID)"/);
   });
 
   test("says that it is well", async () => {
