@@ -31,9 +31,9 @@ export type AdjustError = {
   readonly level: StockLevel;
 };
 
-/** What to do with a reservation: change it to a state, nothing because it is there already, or refuse. */
+/** What to do with a reservation that is to end: end it, nothing because it is as wished already, or refuse. */
 export type Settlement =
-  | { readonly kind: "settle"; readonly to: "COMMITTED" | "RELEASED" }
+  | { readonly kind: "settle" }
   | { readonly kind: "unchanged" }
   | {
       readonly kind: "refuse";
@@ -76,7 +76,7 @@ export function adjust(level: StockLevel, delta: bigint): StockLevel | AdjustErr
 export function planCommit(state: ReservationState): Settlement {
   switch (state) {
     case "ACTIVE":
-      return { kind: "settle", to: "COMMITTED" };
+      return { kind: "settle" };
     case "COMMITTED":
       return { kind: "unchanged" };
     case "RELEASED":
@@ -89,7 +89,7 @@ export function planCommit(state: ReservationState): Settlement {
 export function planRelease(state: ReservationState): Settlement {
   switch (state) {
     case "ACTIVE":
-      return { kind: "settle", to: "RELEASED" };
+      return { kind: "settle" };
     case "RELEASED":
     case "EXPIRED":
       return { kind: "unchanged" };

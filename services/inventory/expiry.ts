@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { Clock } from "#mesh/clock.ts";
 import type { Database } from "#mesh/postgres/index.ts";
 import { type Background, repeat } from "#mesh/repeat.ts";
-import * as store from "./store.ts";
+import * as store from "./store-reservations.ts";
 
 /** How many expired reservations one round gives back at the most. */
 const EXPIRY_BATCH = 100;
@@ -42,9 +42,10 @@ async function expireOne({ db, clock, newId, watch }: ExpiryDeps, id: string): P
     // Somebody settled it since it was listed.
     if (reservation?.state !== "ACTIVE") return [];
     const movementIds = reservation.lines.map(() => newId("mov"));
-    await store.settleReservation(tx, {
+    store.settleReservation(tx, {
       reservation,
       to: "EXPIRED",
+      key: undefined,
       movementIds,
       now: clock.now(),
     });

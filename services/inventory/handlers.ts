@@ -24,6 +24,7 @@ import { movementMessage, reservationMessage, stockMessage } from "./messages.ts
 import { commitReservation, createReservation, releaseReservation } from "./reservations.ts";
 import { restockReservation } from "./restock.ts";
 import * as store from "./store.ts";
+import * as reservationStore from "./store-reservations.ts";
 
 const fail = failures(InventoryService);
 
@@ -101,7 +102,7 @@ const adjustStock =
 const getReservation =
   ({ db }: Deps) =>
   async ({ reservationId }: GetReservationRequest): Promise<GetReservationResponse> => {
-    const row = await store.getReservation(db, reservationId);
+    const row = await reservationStore.getReservation(db, reservationId);
     if (row === undefined) throw fail("RESERVATION_NOT_FOUND", "There is no such reservation.");
     return { reservation: reservationMessage(row) };
   };

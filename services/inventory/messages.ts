@@ -6,7 +6,8 @@ import {
   type Stock,
 } from "#gen/shop/inventory/v1/stock.ts";
 import { available } from "./domain.ts";
-import type { MovementRow, ReservationRow, StockRow } from "./store.ts";
+import type { MovementRow, StockRow } from "./store.ts";
+import type { ReservationRow } from "./store-reservations.ts";
 
 /** A stock as the contract shows it. */
 export function stockMessage(row: StockRow): Stock {

@@ -22,7 +22,8 @@ export function expectSameRequest(key: RequestKey, kept: { readonly requestSha25
   if (!kept.requestSha256.equals(key.requestSha256)) throw requestIdReused(key);
 }
 
-function requestIdReused({ requestId }: RequestKey): Error {
+/** The failure of a request whose id came before with another request. */
+export function requestIdReused({ requestId }: RequestKey): Error {
   return meshFailure("REQUEST_ID_REUSED", "This request_id came before with another request; nothing was done.", {
     metadata: { request_id: requestId },
   });

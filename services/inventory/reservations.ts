@@ -9,20 +9,15 @@ import type {
 } from "#gen/shop/inventory/v1/inventory_service.ts";
 import type { Reservation } from "#gen/shop/inventory/v1/stock.ts";
 import { failures, isReason, type RpcError } from "#mesh/contract/errors.ts";
-import { once, type Transaction } from "#mesh/postgres/index.ts";
+import type { OwnTransaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Deps } from "./deps.ts";
-import {
-  checkHold,
-  type HoldError,
-  planCommit,
-  planRelease,
-  type ReservationState,
-  type Settlement,
-} from "./domain.ts";
+import { checkHold, type HoldError, planCommit, planRelease, type ReservationState } from "./domain.ts";
 import { expireDue } from "./expiry.ts";
 import { reservationMessage } from "./messages.ts";
-import * as store from "./store.ts";
+import { expectSameRequest, type RequestKey, requestIdReused, requestKeyOf, runChange } from "./requests.ts";
+import { lockStock } from "./store.ts";
+import * as store from "./store-reservations.ts";
 
 const fail = failures(InventoryService);
 
@@ -31,11 +26,12 @@ export const createReservation =
   (deps: Deps) =>
   async (request: CreateReservationRequest, call: Call): Promise<CreateReservationResponse> => {
     const skus = request.lines.map((line) => line.sku);
-    const hold = (): Promise<CreateReservationResponse> =>
-      once(deps.db, call, request, deps.clock, (tx) => holdLines(deps, tx, request));
-    const response = await holdOrFree(deps, call, skus, hold);
+    const key = requestKeyOf(call, request);
+    const hold = (): Promise<store.ReservationRow> =>
+      runChange(deps.db, call, (tx) => holdLines(deps, tx, { request, key }));
+    const reservation = await holdOrFree(deps, call, skus, hold);
     deps.watch.changed(skus);
-    return response;
+    return { reservation: reservationMessage(reservation) };
   };
 
 /** Holds; and as long as that fails, and others hold these SKUs beyond their time, gives those back and tries again. */
@@ -52,13 +48,17 @@ async function holdOrFree<T>(deps: Deps, call: Call, skus: readonly string[], ho
 
 async function holdLines(
   { clock, newId }: Deps,
-  tx: Transaction,
-  { reference, lines, timeToLive }: CreateReservationRequest,
-): Promise<CreateReservationResponse> {
-  const levels = await store.lockStock(
-    tx,
-    lines.map((line) => line.sku),
-  );
+  tx: OwnTransaction,
+  { request, key }: { readonly request: CreateReservationRequest; readonly key: RequestKey },
+): Promise<store.ReservationRow> {
+  const { reference, lines, timeToLive } = request;
+  const skus = lines.map((line) => line.sku);
+  // One round trip; the key is looked for under the locks, for which copies of a request wait for each other.
+  const [levels, made] = await Promise.all([lockStock(tx, skus), store.findMade(tx, key)]);
+  if (made !== undefined) {
+    expectSameRequest(key, made);
+    return asMade(await store.getReservation(tx, made.id));
+  }
   const refusal = checkHold(lines, levels);
   if (refusal !== undefined) throw holdFailure(refusal);
   const now = clock.now();
@@ -71,59 +71,59 @@ async function holdLines(
     createTime: now,
     updateTime: now,
   };
-  await store.insertReservation(
-    tx,
-    reservation,
-    lines.map(() => newId("mov")),
-  );
-  return { reservation: reservationMessage(reservation) };
+  store.insertReservation(tx, reservation, { key, movementIds: lines.map(() => newId("mov")) });
+  return reservation;
+}
+
+/** The reservation as it was made, whatever became of it: what a copy of its request is answered with. */
+function asMade(reservation: store.ReservationRow | undefined): store.ReservationRow {
+  if (reservation === undefined) throw new Error("A reservation is gone though nothing ever deletes one.");
+  return { ...asSettled(reservation), state: "ACTIVE", updateTime: reservation.createTime };
+}
+
+/** The reservation as it was when it ended, whatever came back since. */
+function asSettled(reservation: store.ReservationRow): store.ReservationRow {
+  return { ...reservation, lines: reservation.lines.map((line) => ({ ...line, restockedQuantity: 0n })) };
 }
 
 /** Sells what is held. */
 export const commitReservation =
   (deps: Deps) =>
   async (request: CommitReservationRequest, call: Call): Promise<CommitReservationResponse> => ({
-    reservation: await settle(deps, request, call, planCommit),
+    reservation: await settle(deps, request, call, "COMMITTED"),
   });
 
 /** Gives back what is held. */
 export const releaseReservation =
   (deps: Deps) =>
   async (request: ReleaseReservationRequest, call: Call): Promise<ReleaseReservationResponse> => ({
-    reservation: await settle(deps, request, call, planRelease),
+    reservation: await settle(deps, request, call, "RELEASED"),
   });
 
 async function settle(
-  deps: Deps,
-  request: { readonly requestId: string; readonly reservationId: string },
+  { db, clock, newId, watch }: Deps,
+  request: CommitReservationRequest | ReleaseReservationRequest,
   call: Call,
-  plan: (state: ReservationState) => Settlement,
-): Promise<Reservation | undefined> {
-  const { db, clock, newId, watch } = deps;
-  const { reservation } = await once(db, call, request, clock, async (tx): Promise<CommitReservationResponse> => {
-    const row = await store.lockReservation(tx, request.reservationId);
+  to: "COMMITTED" | "RELEASED",
+): Promise<Reservation> {
+  const key = requestKeyOf(call, request);
+  const reservation = await runChange(db, call, async (tx) => {
+    const [row, settledId] = await Promise.all([
+      store.lockReservation(tx, request.reservationId),
+      store.findSettled(tx, key, to),
+    ]);
+    if (settledId !== undefined && settledId !== request.reservationId) throw requestIdReused(key);
     if (row === undefined) throw fail("RESERVATION_NOT_FOUND", "There is no such reservation.");
-    const settlement = plan(row.state);
+    if (settledId !== undefined) return asSettled(row);
+    const settlement = to === "COMMITTED" ? planCommit(row.state) : planRelease(row.state);
     if (settlement.kind === "refuse") throw refusal(settlement.because);
-    if (settlement.kind === "unchanged") return { reservation: reservationMessage(row) };
+    if (settlement.kind === "unchanged") return row;
     const now = clock.now();
-    const movementIds = row.lines.map(() => newId("mov"));
-    await store.settleReservation(tx, {
-      reservation: row,
-      to: settlement.to,
-      movementIds,
-      now,
-    });
-    return {
-      reservation: reservationMessage({
-        ...row,
-        state: settlement.to,
-        updateTime: now,
-      }),
-    };
+    store.settleReservation(tx, { reservation: row, to, key, movementIds: row.lines.map(() => newId("mov")), now });
+    return { ...row, state: to, updateTime: now };
   });
-  watch.changed(reservation?.lines.map((line) => line.sku) ?? []);
-  return reservation;
+  watch.changed(reservation.lines.map((line) => line.sku));
+  return reservationMessage(reservation);
 }
 
 function holdFailure(error: HoldError): RpcError {

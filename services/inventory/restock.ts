@@ -10,7 +10,7 @@ import type { Deps } from "./deps.ts";
 import { planRestock, type ReservationLine, type RestockPlan } from "./domain.ts";
 import { reservationMessage } from "./messages.ts";
 import { expectSameRequest, type RequestKey, requestKeyOf, runChange } from "./requests.ts";
-import * as store from "./store.ts";
+import * as store from "./store-reservations.ts";
 import * as restockStore from "./store-restock.ts";
 
 const fail = failures(InventoryService);

@@ -10,6 +10,7 @@ import { createRequestValidator } from "#mesh/rpc/validation.ts";
 import { type FakeClock, fakeClock } from "#testing/clock.ts";
 import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
 import { testDatabase } from "#testing/postgres.ts";
+import { countRetries } from "#testing/retries.ts";
 import type { Deps } from "../deps.ts";
 import type { Content } from "../domain.ts";
 import { catalogHandlers } from "../handlers.ts";
@@ -72,22 +73,6 @@ export async function startTestCatalog(): Promise<TestCatalog> {
       await database.close();
     },
   };
-}
-
-function countRetries(db: Database): { readonly db: Database; retries(): number } {
-  let retries = 0;
-  const counted: Database = {
-    ...db,
-    transaction: (work, options) => {
-      let attempts = 0;
-      return db.transaction((tx, opened) => {
-        if (attempts > 0) retries += 1;
-        attempts += 1;
-        return work(tx, opened);
-      }, options);
-    },
-  };
-  return { db: counted, retries: () => retries };
 }
 
 async function* requestsOf(parts: Iterable<Part> | AsyncIterable<Part>): AsyncGenerator<ImportProductsRequest> {

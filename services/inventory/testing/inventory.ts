@@ -7,6 +7,7 @@ import type { Call } from "#mesh/rpc/call.ts";
 import { type FakeClock, fakeClock } from "#testing/clock.ts";
 import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
 import { testDatabase } from "#testing/postgres.ts";
+import { countRetries } from "#testing/retries.ts";
 import type { Deps } from "../deps.ts";
 import type { HoldLine } from "../domain.ts";
 import { inventoryHandlers } from "../handlers.ts";
@@ -15,6 +16,8 @@ import { startStockWatch } from "../stock-watch.ts";
 /** Inventory on a real database, served over real sockets. */
 export interface TestInventory {
   readonly db: Database;
+  /** How often a transaction had to be run again, because it and another one stood in each other's way. */
+  retries(): number;
   readonly deps: Deps;
   readonly clock: FakeClock;
   readonly shop: TestMesh;
@@ -24,14 +27,14 @@ export interface TestInventory {
 /** Starts it; close it when the test ends. */
 export async function startTestInventory(): Promise<TestInventory> {
   const database = await testDatabase(new URL("../migrations/", import.meta.url));
-  const { db } = database;
+  const { db, retries } = countRetries(database.db);
   const clock = fakeClock();
   const log = pino({ level: "silent" });
   const watch = startStockWatch({ db, log, tooMany: () => new Error("too many") });
   const deps: Deps = { db, clock, newId, watch, log };
   const shop = await startTestMesh({ inventory: () => [implement(InventoryService, inventoryHandlers(deps))] });
   return {
-    ...{ db, deps, clock, shop },
+    ...{ db, retries, deps, clock, shop },
     close: async () => {
       await watch.close();
       await shop.close();

@@ -1618,7 +1618,8 @@ export const WatchStockResponse: MessageFns<WatchStockResponse> = {
  * How much there is of every SKU, and who holds it.
  *
  * A request_id makes a change safe to repeat: the same id with the same request replays the stored answer, with
- * another request it is INVALID_ARGUMENT `REQUEST_ID_REUSED`. Ids are remembered for at least 7 days.
+ * another request it is INVALID_ARGUMENT `REQUEST_ID_REUSED`. Ids of requests that changed a reservation are remembered
+ * for ever, those of adjustments for at least 7 days.
  */
 export type InventoryServiceService = typeof InventoryServiceService;
 export const InventoryServiceService = {
