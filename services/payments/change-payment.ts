@@ -20,7 +20,7 @@ const OPERATION_PREFIX: Readonly<Record<OperationKind, string>> = {
 /** Longer than a call waits for the payment gateway, so that the settler leaves what is merely under way alone. */
 const SETTLE_AFTER_MS = 15_000;
 
-/** A new operation, pending. */
+/** A new operation, pending, for which the payment gateway is about to be asked. */
 export function newOperation(
   { clock, newId }: Pick<Deps, "clock" | "newId">,
   given: Pick<operationStore.OperationRow, "paymentId" | "kind" | "requestSha256" | "amount" | "note">,
@@ -33,18 +33,18 @@ export function newOperation(
     failureCode: undefined,
     providerReference: undefined,
     attempts: 0,
+    askedTime: now,
     createTime: now,
     updateTime: now,
   };
 }
 
-/** Writes an operation down before the payment gateway is asked. */
-export async function noteOperation(
-  tx: Transaction,
+/** What is noted beside an operation that is made now. */
+export function noting(
   operation: operationStore.OperationRow,
   key: operationStore.OperationKey,
-): Promise<void> {
-  await operationStore.insertOperation(tx, operation, key, new Date(operation.createTime.getTime() + SETTLE_AFTER_MS));
+): operationStore.Noting {
+  return { key, nextTryTime: new Date(operation.createTime.getTime() + SETTLE_AFTER_MS) };
 }
 
 /** How often a change waits for another operation of the same payment to end before it gives up. */
@@ -68,7 +68,7 @@ export async function changePayment(
   change: Change,
 ): Promise<Performed> {
   const key = { principal: principalOf(call), kind: change.kind, requestId: request.requestId };
-  const requestSha256 = digestOf(call, request);
+  const requestSha256 = sha256(call.method.encodeRequest(request));
   const attempt = (): Promise<Begun> => {
     call.signal.throwIfAborted();
     return deps.db.transaction((tx) => begin(deps, tx, { change, key, requestSha256 }), timeLimit(call));
@@ -91,8 +91,8 @@ export function timeLimit(call: Call): TransactionOptions {
 }
 
 /** The digest of a request, by which a repetition is told from another request with the same id. */
-export function digestOf(call: Call, request: unknown): Buffer {
-  return createHash("sha256").update(call.method.encodeRequest(request)).digest();
+export function sha256(request: Uint8Array): Buffer {
+  return createHash("sha256").update(request).digest();
 }
 
 /** The operation of an earlier copy of this very request; throws REQUEST_ID_REUSED when it is of another request. */
@@ -136,8 +136,9 @@ async function begin(deps: Deps, tx: Transaction, { change, key, requestSha256 }
     note: change.note,
   });
   // What is as wished already is noted as done, so that its id, too, is known for good.
-  const noted: operationStore.OperationRow = plan.kind === "ask" ? operation : { ...operation, state: "DONE" };
-  await noteOperation(tx, noted, key);
+  const noted: operationStore.OperationRow =
+    plan.kind === "ask" ? operation : { ...operation, state: "DONE", askedTime: undefined };
+  await operationStore.insertOperation(tx, noted, noting(noted, key));
   return { kind: "begun", operation: noted, payment };
 }
 

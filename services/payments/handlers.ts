@@ -22,6 +22,7 @@ import { type Deps, fail } from "./deps.ts";
 import { planCapture, planRefund, planVoid } from "./domain.ts";
 import { handleWebhook } from "./handle-webhook.ts";
 import { paymentMessage, refundMessage } from "./messages.ts";
+import { settleAuthorization } from "./settle-authorization.ts";
 import * as store from "./store.ts";
 
 const PAGE_SIZE = 20;
@@ -30,9 +31,7 @@ const PAGE_SIZE = 20;
 export function paymentHandlers(deps: Deps): Handlers<typeof PaymentService> {
   return {
     authorizePayment: authorizePayment(deps),
-    settleAuthorization: async () => {
-      throw new Error("comes with the next commit");
-    },
+    settleAuthorization: settleAuthorization(deps),
     capturePayment: capturePayment(deps),
     voidPayment: voidPayment(deps),
     createRefund: createRefund(deps),

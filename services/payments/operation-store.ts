@@ -14,6 +14,8 @@ export interface OperationRow {
   readonly providerReference: string | undefined;
   /** How often the settler has asked in vain. */
   readonly attempts: number;
+  /** When the payment gateway was last about to be asked; undefined where it never was. */
+  readonly askedTime: Date | undefined;
   readonly createTime: Date;
   readonly updateTime: Date;
 }
@@ -26,14 +28,15 @@ export interface OperationKey {
 }
 
 const OPERATION = `id, payment_id as "paymentId", kind, request_sha256 as "requestSha256", amount, note, state,
-  failure_code as "failureCode", provider_reference as "providerReference", attempts, create_time as "createTime",
-  update_time as "updateTime"`;
+  failure_code as "failureCode", provider_reference as "providerReference", attempts, asked_time as "askedTime",
+  create_time as "createTime", update_time as "updateTime"`;
 
 function operationOf(row: Stored<OperationRow>): OperationRow {
   return {
     ...row,
     failureCode: row.failureCode ?? undefined,
     providerReference: row.providerReference ?? undefined,
+    askedTime: row.askedTime ?? undefined,
   };
 }
 
@@ -54,7 +57,8 @@ export async function getOperation(db: Queryable, id: string): Promise<Operation
 const DUE_OPERATIONS = `select ${OPERATION} from operations
   where state = 'PENDING' and next_try_time <= $1 order by next_try_time limit $2`;
 const ABANDONED_OPERATIONS = `select ${OPERATION} from operations
-  where failure_code = 'abandoned' and (update_time, id) > ($1, $2) order by update_time, id limit $3`;
+  where failure_code = 'abandoned' and asked_time is not null and (update_time, id) > ($1, $2)
+  order by update_time, id limit $3`;
 
 /** Operations without an outcome that it is time to ask after, the longest waiting first. */
 export async function listDue(db: Queryable, now: Date, limit: number): Promise<readonly OperationRow[]> {
@@ -73,7 +77,7 @@ export async function postponeOperation(
   ]);
 }
 
-/** Authorizations that were given up after a moment, in that order, page by page. */
+/** Authorizations that were asked for, and given up after a moment; in that order, page by page. */
 export async function listAbandoned(
   db: Queryable,
   after: { readonly updateTime: Date; readonly id: string },
@@ -83,6 +87,60 @@ export async function listAbandoned(
   return rows.map(operationOf);
 }
 
+const NOTE_ASKED = `update operations set asked_time = $2 where id = $1 and state = 'PENDING' returning ${OPERATION}`;
+
+/** Notes that the payment gateway is about to be asked again; undefined when the operation has its outcome by now. */
+export async function noteAsked(tx: Queryable, id: string, now: Date): Promise<OperationRow | undefined> {
+  return first(await tx.query<Stored<OperationRow>>(NOTE_ASKED, [id, now]), operationOf);
+}
+
+/**
+ * Adds a payment together with the operation that authorizes it: one statement. Violates `operations_once` or
+ * `payments_one_live_per_order`.
+ */
+export async function insertAuthorization(
+  tx: Queryable,
+  payment: PaymentRow,
+  operation: OperationRow,
+  { key, nextTryTime }: Noting,
+): Promise<void> {
+  await tx.query(
+    `with payment as (
+       insert into payments (id, order_id, customer_id, state, currency, amount, provider, decline_code,
+         pending_operation_id, create_time, update_time)
+       values ($2, $10, $11, $12, $13, $6, $14, $15, $16, $9, $9)
+     )
+     insert into operations (id, payment_id, kind, principal, request_id, request_sha256, amount, note, state,
+       failure_code, asked_time, create_time, update_time, next_try_time)
+     values ($1, $2, 'AUTHORIZE', $3, $4, $5, $6, '', $7, $15, $17, $9, $9, $8)`,
+    [
+      operation.id,
+      payment.id,
+      key.principal,
+      key.requestId,
+      operation.requestSha256,
+      payment.amount,
+      operation.state,
+      nextTryTime,
+      operation.createTime,
+      payment.orderId,
+      payment.customerId,
+      payment.state,
+      payment.currencyCode,
+      payment.provider,
+      payment.declineCode,
+      payment.pendingOperationId,
+      operation.askedTime,
+    ],
+  );
+}
+
+/** What is noted beside an operation: whose it is, and from when on the settler asks after it. */
+export interface Noting {
+  readonly key: OperationKey;
+  readonly nextTryTime: Date;
+}
+
 /**
  * Notes an operation: as the payment's one pending one, which the settler asks after from `nextTryTime` on; or, where
  * nothing had to be done, as one that is done. Violates `operations_once`.
@@ -90,14 +148,13 @@ export async function listAbandoned(
 export async function insertOperation(
   tx: Queryable,
   operation: OperationRow,
-  key: OperationKey,
-  nextTryTime: Date,
+  { key, nextTryTime }: Noting,
 ): Promise<void> {
   await tx.query(
     `with pending as (update payments set pending_operation_id = $1 where id = $2 and $10 = 'PENDING')
      insert into operations (id, payment_id, kind, principal, request_id, request_sha256, amount, note, state,
-       create_time, update_time, next_try_time)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $9, $11)`,
+       asked_time, create_time, update_time, next_try_time)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $10, $12, $9, $9, $11)`,
     [
       operation.id,
       operation.paymentId,
@@ -110,6 +167,7 @@ export async function insertOperation(
       operation.createTime,
       operation.state,
       nextTryTime,
+      operation.askedTime,
     ],
   );
 }

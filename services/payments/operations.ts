@@ -1,8 +1,9 @@
+import type { RpcError } from "#mesh/contract/errors.ts";
 import type { Transaction } from "#mesh/postgres/index.ts";
 import { type Deps, fail } from "./deps.ts";
 import { applyOutcome, ledgerLines, type Outcome } from "./domain.ts";
 import * as operationStore from "./operation-store.ts";
-import type { Answer, Authorization, Effect } from "./payment-gateway.ts";
+import type { Answer, Authorization, Effect, PaymentGateway } from "./payment-gateway.ts";
 import * as store from "./store.ts";
 
 /** An operation with the payment that it is for, as they were read together. */
@@ -11,10 +12,19 @@ export interface Performed {
   readonly payment: store.PaymentRow;
 }
 
-/** An authorization that the payment gateway has not heard of after so long never reaches it: our requests time out long before. */
-export const ABANDON_AFTER_MS = 60_000;
+/** How long after it was noted an authorization may still be sent; past it, it is noted anew first. */
+const SEND_WITHIN_MS = 5_000;
 /** The decline code of an authorization that was given up. */
-const ABANDONED = "abandoned";
+export const ABANDONED = "abandoned";
+
+/**
+ * How long after an authorization was last about to be asked for it can still come about. What the payment gateway has
+ * not heard of by then never reaches it, unless a process of ours stood still just before it sent, or clocks differ by
+ * more than the gateway's share of this: then it turns up after it was given up, and is voided.
+ */
+export function abandonAfterMs({ settledAfterMs }: PaymentGateway): number {
+  return SEND_WITHIN_MS + settledAfterMs;
+}
 
 type GatewayAnswer = Answer<Effect & Partial<Authorization>>;
 
@@ -29,14 +39,18 @@ export async function finish(
 ): Promise<Performed> {
   if (operation.state !== "PENDING") return { operation, payment };
   const answer = await ask();
-  if (answer.kind === "unknown") {
-    deps.log.warn(
-      { operation: operation.id, because: answer.because },
-      "the payment gateway did not say what happened",
-    );
-    throw fail("OUTCOME_UNKNOWN", "The payment gateway did not say what happened; ask again with the same request_id.");
-  }
+  if (answer.kind === "unknown") throw outcomeUnknown(deps, operation, answer.because);
   return deps.db.transaction((tx) => complete(deps, tx, operation, answer));
+}
+
+function outcomeUnknown({ log }: Deps, { id }: operationStore.OperationRow, because: string): RpcError {
+  log.warn({ operation: id, because }, "the payment gateway did not say what happened");
+  return fail("OUTCOME_UNKNOWN", "The payment gateway did not say what happened; ask again with the same request_id.");
+}
+
+/** Whether an authorization that was noted just now may be sent: later, somebody may take it for one that never came. */
+export function mayStillSend({ clock }: Deps, { askedTime }: operationStore.OperationRow): boolean {
+  return askedTime !== undefined && clock.now().getTime() - askedTime.getTime() < SEND_WITHIN_MS;
 }
 
 /**
@@ -60,8 +74,8 @@ async function askAgain(
     case "AUTHORIZE": {
       const found = await gateway.lookUp(key);
       if (found.kind !== "absent") return found;
-      const ageMs = clock.now().getTime() - operation.createTime.getTime();
-      if (ageMs < ABANDON_AFTER_MS) return { kind: "unknown", because: "the request may still be on its way" };
+      const sinceMs = clock.now().getTime() - (operation.askedTime ?? operation.createTime).getTime();
+      if (sinceMs < abandonAfterMs(gateway)) return { kind: "unknown", because: "the request may still be on its way" };
       return { kind: "declined", code: ABANDONED };
     }
   }
@@ -69,16 +83,21 @@ async function askAgain(
 
 /** Writes an outcome, unless somebody else has. The payment's lock makes it once. */
 async function complete(
-  { clock, log }: Deps,
+  deps: Deps,
   tx: Transaction,
-  { id, paymentId }: operationStore.OperationRow,
+  asked: operationStore.OperationRow,
   answer: Exclude<GatewayAnswer, { kind: "unknown" }>,
 ): Promise<Performed> {
+  const { clock, log } = deps;
+  const { id, paymentId } = asked;
   const payment = await store.lockPayment(tx, paymentId);
   const operation = await operationStore.getOperation(tx, id);
   if (payment === undefined || operation === undefined)
     throw new Error(`operation ${id} is gone, and none is ever deleted`);
   if (operation.state !== "PENDING") return { operation, payment };
+  // Whoever asks for it again has noted that under this lock.
+  if (answer.kind === "declined" && answer.code === ABANDONED && !isSame(operation.askedTime, asked.askedTime))
+    throw outcomeUnknown(deps, operation, "it is asked for again");
   if (answer.kind === "refused")
     log.error({ operation: id, code: answer.code }, "the payment gateway refused an operation");
   const done = answer.kind === "ok";
@@ -93,6 +112,10 @@ async function complete(
   const lines = done ? ledgerLines(operation.kind, operation.amount) : [];
   await operationStore.completeOperation(tx, completed, changed, { lines, now });
   return { operation: completed, payment: { ...changed, pendingOperationId: undefined } };
+}
+
+function isSame(one: Date | undefined, other: Date | undefined): boolean {
+  return one?.getTime() === other?.getTime();
 }
 
 function changedPayment(

@@ -6,7 +6,7 @@ import { newId } from "#mesh/ids.ts";
 import { startTestMesh } from "#testing/mesh.ts";
 import type { Deps } from "./deps.ts";
 import { paymentHandlers } from "./handlers.ts";
-import { ABANDON_AFTER_MS } from "./operations.ts";
+import { abandonAfterMs } from "./operations.ts";
 import { settlePending, voidAbandoned } from "./settler.ts";
 import { simulatorGateway } from "./simulator-gateway.ts";
 import { API_KEY, dieAfterwards, eur, ordersOf, type PaymentsShop, passOn, startPayments } from "./testing/payments.ts";
@@ -119,7 +119,7 @@ test("an authorization that never reached the gateway is given up, and voided sh
     } = await client.listPayments({ orderId, pageSize: 0, pageToken: "" }, call());
     const release = () => client.try.voidPayment({ requestId: newId("req"), paymentId: payment?.id ?? "" }, call());
     expect(await release()).toMatchObject({ ok: false, error: { reason: "OUTCOME_UNKNOWN" } });
-    shop.clock.advance(ABANDON_AFTER_MS);
+    shop.clock.advance(abandonAfterMs(shop.deps.gateway));
     expect(await release()).toMatchObject({
       ok: true,
       value: { payment: { state: Payment_State.DECLINED, declineCode: "abandoned" } },

@@ -5,6 +5,11 @@
 export interface PaymentGateway {
   /** Its name in the contract: `simulator`. */
   readonly name: string;
+  /**
+   * How long after a request was sent it has taken effect or never will, and `lookUp` tells which: our own time limit for
+   * requests, and what the gateway needs to write down what it has taken in.
+   */
+  readonly settledAfterMs: number;
   /** Sets money aside. */
   authorize(request: AuthorizeRequest): Promise<Answer<Authorization>>;
   /** Takes money that was set aside. */

@@ -18,6 +18,8 @@ export interface SimulatorSettings {
 
 /** Longer than the slowest answer that a buyer would wait for; after it the outcome is unknown. */
 const REQUEST_TIMEOUT_MS = 5_000;
+/** A request that it has taken in is in its books within far less. */
+const RECORDED_WITHIN_MS = 5_000;
 /** A signature that is older is refused, so that an overheard event cannot be sent again later. */
 const MAX_SIGNATURE_AGE_MS = 300_000;
 
@@ -26,6 +28,7 @@ export function simulatorGateway({ url, apiKey, webhookSecret }: SimulatorSettin
   const send = (path: string, key?: string, body?: object): Promise<Reply> => request({ url, apiKey }, path, key, body);
   return {
     name: "simulator",
+    settledAfterMs: REQUEST_TIMEOUT_MS + RECORDED_WITHIN_MS,
     authorize: async ({ key, amount, currencyCode, paymentToken, reference }) =>
       answerOf(
         await send("/v1/authorizations", key, {

@@ -93,29 +93,6 @@ export async function listLapsed(db: Queryable, now: Date, limit: number): Promi
   return (await db.query<Stored<PaymentRow>>(LAPSED, [now, limit])).map(paymentOf);
 }
 
-/** Adds a payment that asks for an authorization. Violates `payments_one_live_per_order` or `operations_once`. */
-export async function insertPayment(
-  tx: Queryable,
-  payment: Pick<PaymentRow, "id" | "orderId" | "customerId" | "currencyCode" | "amount" | "provider" | "createTime">,
-  operationId: string,
-): Promise<void> {
-  await tx.query(
-    `insert into payments (id, order_id, customer_id, state, currency, amount, provider, pending_operation_id,
-       create_time, update_time)
-     values ($1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $8)`,
-    [
-      payment.id,
-      payment.orderId,
-      payment.customerId,
-      payment.currencyCode,
-      payment.amount,
-      payment.provider,
-      operationId,
-      payment.createTime,
-    ],
-  );
-}
-
 /** Notes that what was set aside has lapsed: the payment must be AUTHORIZED with nothing pending, or nothing happens. */
 export async function lapsePayment(
   db: Queryable,

@@ -129,7 +129,7 @@ export interface Ask {
 }
 
 /** What orders asks of payments, in short. */
-export function ordersOf(shop: () => PaymentsShop) {
+export function ordersOf(shop: () => Pick<PaymentsShop, "mesh" | "movements">) {
   const node = () => shop().mesh.mesh("orders");
   const call = (): Call => node().background({ name: "test", timeoutMs: 10_000 });
   const client = () => node().client(PaymentService);
@@ -139,6 +139,10 @@ export function ordersOf(shop: () => PaymentsShop) {
       { requestId, orderId, customerId: "usr_payer", amount, paymentToken: token },
       call(),
     );
+  };
+  const settle = (ask: Ask & { readonly orderId: string; readonly requestId: string }) => {
+    const { orderId, requestId, amount = eur(5_000n) } = ask;
+    return client().try.settleAuthorization({ requestId, orderId, customerId: "usr_payer", amount }, call());
   };
   const authorized = async (ask: Ask = {}): Promise<string> => {
     const result = await authorize(ask);
@@ -154,7 +158,7 @@ export function ordersOf(shop: () => PaymentsShop) {
     return paymentId;
   };
   return {
-    ...{ authorize, authorized, capture, captured },
+    ...{ authorize, authorized, settle, capture, captured },
     letGo: (paymentId: string, requestId = newId("req")) => client().try.voidPayment({ requestId, paymentId }, call()),
     refund: (paymentId: string, minorUnits: bigint, requestId = newId("req")) =>
       client().try.createRefund({ requestId, paymentId, amount: eur(minorUnits), note: "" }, call()),
