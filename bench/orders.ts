@@ -109,6 +109,7 @@ async function measureLoad(measuring: Measuring, dataDir: string): Promise<boole
     postgresPrefix: "",
     logLevel: "info",
     verbose: false,
+    instances: {},
   } as const;
   return withRunningShop(settings, async (mesh) => {
     const operator = createOperator(mesh, signal);

@@ -46,6 +46,7 @@ function readCommandLine(args: readonly string[]) {
         data: { type: "string" },
         "log-level": { type: "string" },
         verbose: { type: "boolean" },
+        instances: { type: "string" },
         json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
         version: { type: "boolean" },

@@ -10,6 +10,7 @@ test("has defaults for everything", () => {
     postgresPrefix: "shopmesh",
     logLevel: "info",
     verbose: false,
+    instances: {},
   });
 });
 
@@ -52,6 +53,14 @@ test.each(["localhost:5432", "mysql://user:s3cret@host/db", "postgres://", "post
 
 test.each(["Shop", "1shop", "shop-a", "a".repeat(33)])("refuses %j as a prefix", (prefix) => {
   expect(() => readSettings({ SHOPMESH_POSTGRES_PREFIX: prefix })).toThrow(/^SHOPMESH_POSTGRES_PREFIX must be/);
+});
+
+test("reads how many instances to run of which services", () => {
+  expect(readSettings({ SHOPMESH_INSTANCES: "orders=2, payments=3" }).instances).toEqual({ orders: 2, payments: 3 });
+  expect(readSettings({ SHOPMESH_INSTANCES: "orders=2" }, { instances: "cart=8" }).instances).toEqual({ cart: 8 });
+  for (const instances of ["orders", "orders=0", "orders=9", "orders=2;cart=2", "=2", "orders=-1", "orders=2,"]) {
+    expect(() => readSettings({}, { instances }), instances).toThrow(/^--instances must look like orders=2/);
+  }
 });
 
 test.each([

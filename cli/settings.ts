@@ -15,7 +15,12 @@ export interface Settings {
   readonly logLevel: LogLevel;
   /** Whether the terminal shows every line that the services log. */
   readonly verbose: boolean;
+  /** How many processes of each service run; one, of those that are not named. */
+  readonly instances: Readonly<Record<string, number>>;
 }
+
+/** The most processes of one service. */
+const maxInstances = 8;
 
 /** Levels as pino names them. */
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
@@ -27,6 +32,7 @@ export interface SettingFlags {
   readonly data?: string;
   readonly logLevel?: string;
   readonly verbose?: boolean;
+  readonly instances?: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -50,6 +56,7 @@ export function readSettings(env: Environment, flags: SettingFlags = {}, cwd: st
     postgresPrefix: readPostgresPrefix(pick(undefined, "", "SHOPMESH_POSTGRES_PREFIX")),
     logLevel,
     verbose: flags.verbose === true || logLevel === "debug" || logLevel === "trace",
+    instances: readInstances(pick(flags.instances, "--instances", "SHOPMESH_INSTANCES")),
   };
 }
 
@@ -83,6 +90,16 @@ function readLogLevel(source: Source | undefined): LogLevel {
   const level = logLevels.find((known) => known === source.value);
   if (level === undefined) throw refused(source, `must be one of ${logLevels.join(", ")}, not "${source.value}"`);
   return level;
+}
+
+function readInstances(source: Source | undefined): Settings["instances"] {
+  if (source === undefined) return {};
+  const read = (part: string): readonly [string, number] => {
+    const [, name = "", count = ""] = /^([a-z][a-z-]*)=(\d)$/.exec(part) ?? [];
+    if (Number(count) >= 1 && Number(count) <= maxInstances) return [name, Number(count)];
+    throw refused(source, `must look like orders=2,payments=2, with 1 to ${maxInstances} of each, not "${part}"`);
+  };
+  return Object.fromEntries(source.value.split(",").map((part) => read(part.trim())));
 }
 
 // The value is never repeated in an error: it holds a password.

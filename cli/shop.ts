@@ -20,13 +20,16 @@ import { interruptible, throwIfInterrupted } from "./run-signal.ts";
 import { describeRun } from "./run-state.ts";
 import type { Settings } from "./settings.ts";
 import { createFleet, type Fleet, type Tiers } from "./supervisor/fleet.ts";
-import { defaultRestartPolicy, type ProcessStatus } from "./supervisor/supervise.ts";
+import { defaultRestartPolicy, type ProcessStatus, type RestartPolicy } from "./supervisor/supervise.ts";
 import {
+  directly,
   findServices,
   gatewayName,
   planGateway,
   planInnerPrograms,
+  postgresName,
   privatePrograms,
+  type Reach,
   type RunPlan,
   type Service,
   targetsOf,
@@ -43,6 +46,10 @@ export interface StartShopOptions extends Settings {
   readonly clock?: Clock;
   /** Our environment, of which the processes get what they need; the process's own by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** How programs reach each other; directly, unless a test stands in between. */
+  readonly reach?: Reach;
+  /** When a process that ended is started again. */
+  readonly restartPolicy?: RestartPolicy;
 }
 
 /** A shop that runs. */
@@ -72,12 +79,12 @@ const stopGraceMs = 12_000;
 export async function startShop(options: StartShopOptions): Promise<Shop> {
   const { clock = systemClock, programsDir } = options;
   const started = { startTime: clock.now(), begin: performance.now() };
-  const services = findServices(programsDir);
+  const services = findServices(programsDir, options.instances);
   const terminal = createTerminal({
     output: options.output,
     verbose: options.verbose,
     clock,
-    names: [gatewayName, ...privatePrograms(services), "postgres"],
+    names: [gatewayName, ...privatePrograms(services), postgresName],
   });
   const releases = createReleases((name, error) => terminal.warn(`${name} did not stop cleanly: ${messageOf(error)}`));
   try {
@@ -157,7 +164,7 @@ async function planRun(
   context: Context,
 ): Promise<RunPlan> {
   const { folder, secrets, postgres } = parts;
-  const { services, port, postgresPrefix, programsDir, logLevel, env = process.env } = context;
+  const { services, port, postgresPrefix, programsDir, logLevel, env = process.env, reach = directly } = context;
   const passwords = servicesWithData(context).map((name) => [name, secrets.databasePasswords[name] ?? ""]);
   const databaseUrls = await provisionDatabases(postgres.adminUrl, {
     passwords: Object.fromEntries(passwords),
@@ -171,6 +178,7 @@ async function planRun(
     publicPort: port,
     ports: new Map(names.map((name, index) => [name, freePorts[index] ?? 0])),
     databaseUrls,
+    reach,
     secrets,
     runId: randomUUID(),
     runSecret: newSecret(),
@@ -187,7 +195,7 @@ function openFleet(
     readonly postgres: PostgresServer;
     readonly address: string;
   },
-  { terminal, releases, clock, startTime, hasten }: Context,
+  { terminal, releases, clock, startTime, hasten, restartPolicy: policy = defaultRestartPolicy }: Context,
 ): Fleet {
   const { folder, plan, postgres, address } = parts;
   const { runId, runSecret: secret } = plan;
@@ -197,7 +205,7 @@ function openFleet(
   const fleet = createFleet({
     logsDir: folder.logsDir,
     terminal,
-    policy: defaultRestartPolicy,
+    policy,
     clock,
     onChange: (processes) => {
       try {
@@ -222,14 +230,14 @@ async function openShop(parts: {
   readonly signal: AbortSignal;
 }): Promise<void> {
   const { fleet, plan, folder, address, terminal, signal } = parts;
-  await startInTime(fleet, planInnerPrograms(plan));
+  await startInTime(fleet, await planInnerPrograms(plan));
   const mesh = operatorMesh({ secret: plan.runSecret, targets: targetsOf(plan) });
   try {
     await loadSampleIfEmpty({ mesh, markerFile: folder.loadingFile, terminal, signal });
   } finally {
     mesh.close();
   }
-  await startInTime(fleet, planGateway(plan));
+  await startInTime(fleet, await planGateway(plan));
   const health = await waitUntilServing(address, AbortSignal.any([signal, AbortSignal.timeout(readyMs)]));
   if (health !== "SERVING") throw new OperatorError(`the gateway says ${health} after ${readyMs / 1000} s`);
 }

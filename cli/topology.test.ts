@@ -3,7 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { findServices, planGateway, planInnerPrograms, privatePrograms, type RunPlan, targetsOf } from "./topology.ts";
+import type { Program } from "./supervisor/process.ts";
+import {
+  directly,
+  findServices,
+  type Instances,
+  planGateway,
+  planInnerPrograms,
+  privatePrograms,
+  type RunPlan,
+  targetsOf,
+} from "./topology.ts";
 
 const withData = ["cart", "catalog", "identity", "inventory", "orders", "payments"];
 
@@ -18,13 +28,20 @@ beforeAll(() => {
   mkdirSync(join(dir, "services", "notes"), { recursive: true });
   for (const path of [...withData, "gateway", "greeter"].map((name) => join("services", name))) addProgram(path);
   addProgram(join("simulators", "payment-gateway"));
-  const services = findServices(programsDir);
-  plan = {
+  plan = makePlan();
+});
+
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function makePlan(instances: Instances = {}): RunPlan {
+  const services = findServices(programsDir, instances);
+  return {
     programsDir,
     services,
     publicPort: 8080,
     ports: new Map(privatePrograms(services).map((name, index) => [name, 20_000 + index])),
-    databaseUrls: new Map(withData.map((name) => [name, `postgres://${name}:password-of-${name}@host/db`])),
+    databaseUrls: new Map(withData.map((name) => [name, `postgres://${name}:password-of-${name}@host:5432/db`])),
+    reach: directly,
     secrets: { simulatorKey: "key-of-simulator", databasePasswords: {} },
     runId: "run-1",
     runSecret: "secret-of-run",
@@ -37,21 +54,19 @@ beforeAll(() => {
       SHOPMESH_POSTGRES_URL: "postgres://admin:s3cret@host/db",
     },
   };
-});
-
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+}
 
 function addProgram(path: string): void {
   mkdirSync(join(dir, path), { recursive: true });
   writeFileSync(join(dir, path, "main.js"), "");
 }
 
-function programs() {
-  return [...planInnerPrograms(plan).flat(), ...planGateway(plan).flat()];
+async function programs(of: RunPlan = plan): Promise<readonly Program[]> {
+  return [...(await planInnerPrograms(of)).flat(), ...(await planGateway(of)).flat()];
 }
 
-function environmentOf(name: string): Readonly<Record<string, string>> {
-  return programs().find((program) => program.name === name)?.env ?? {};
+async function environmentOf(name: string, of: RunPlan = plan): Promise<Readonly<Record<string, string>>> {
+  return (await programs(of)).find((program) => program.name === name)?.env ?? {};
 }
 
 test("runs every service that was built, a new one too", () => {
@@ -59,8 +74,8 @@ test("runs every service that was built, a new one too", () => {
   expect(Object.keys(targetsOf(plan)).toSorted()).toEqual([...withData, "greeter"].toSorted());
 });
 
-test("stops callers before those they call", () => {
-  const tiers = planInnerPrograms(plan).map((tier) => tier.map(({ name }) => name).toSorted());
+test("stops callers before those they call", async () => {
+  const tiers = (await planInnerPrograms(plan)).map((tier) => tier.map(({ name }) => name).toSorted());
   expect(tiers).toEqual([
     ["greeter", "orders"],
     ["cart", "payments"],
@@ -69,8 +84,8 @@ test("stops callers before those they call", () => {
   ]);
 });
 
-test("gives each process its own secrets and nobody else's", () => {
-  for (const { name, env } of programs()) {
+test("gives each process its own secrets and nobody else's", async () => {
+  for (const { name, env } of await programs()) {
     const text = JSON.stringify(env);
     for (const owner of withData) expect(text.includes(`password-of-${owner}`)).toBe(name === owner);
     expect(text.includes("key-of-simulator")).toBe(name === "payments" || name === "payment-gateway");
@@ -79,8 +94,8 @@ test("gives each process its own secrets and nobody else's", () => {
   }
 });
 
-test("passes on nothing of our environment but what every program needs", () => {
-  expect(Object.keys(environmentOf("greeter")).toSorted()).toEqual([
+test("passes on nothing of our environment but what every program needs", async () => {
+  expect(Object.keys(await environmentOf("greeter")).toSorted()).toEqual([
     "PATH",
     "SHOPMESH_INSTANCE",
     "SHOPMESH_LISTEN",
@@ -91,11 +106,45 @@ test("passes on nothing of our environment but what every program needs", () => 
   ]);
 });
 
-test("tells payments where the payment gateway is, and the gateway where all services are", () => {
+test("tells payments where the payment gateway is, and the gateway where all services are", async () => {
   const port = plan.ports.get("payment-gateway");
-  expect(environmentOf("payments").SHOPMESH_PAYMENT_GATEWAY_URL).toBe(`http://127.0.0.1:${port}`);
-  expect(environmentOf("gateway").SHOPMESH_PORT).toBe("8080");
-  expect(JSON.parse(environmentOf("gateway").SHOPMESH_TARGETS ?? "")).toEqual(targetsOf(plan));
+  expect((await environmentOf("payments")).SHOPMESH_PAYMENT_GATEWAY_URL).toBe(`http://127.0.0.1:${port}`);
+  const gateway = await environmentOf("gateway");
+  expect(gateway.SHOPMESH_PORT).toBe("8080");
+  expect(JSON.parse(gateway.SHOPMESH_TARGETS ?? "")).toEqual(targetsOf(plan));
+});
+
+test("runs several instances of a service, which every caller knows of", async () => {
+  const several = makePlan({ orders: 2 });
+  const [tier] = await planInnerPrograms(several);
+  expect(tier?.map(({ name }) => name).toSorted()).toEqual(["greeter", "orders-1", "orders-2"]);
+  const [first, second] = ["orders-1", "orders-2"].map((name) => several.ports.get(name));
+  expect(first).not.toBe(second);
+  const targets = JSON.parse((await environmentOf("cart", several)).SHOPMESH_TARGETS ?? "");
+  expect(targets).toMatchObject({ orders: [`127.0.0.1:${first}`, `127.0.0.1:${second}`] });
+  const env = await environmentOf("orders-2", several);
+  expect(env).toMatchObject({ SHOPMESH_LISTEN: `127.0.0.1:${second}`, SHOPMESH_INSTANCE: "orders-2" });
+  expect(env.SHOPMESH_DATABASE_URL).toContain("password-of-orders");
+  expect((await environmentOf("cart", several)).SHOPMESH_INSTANCE).toBe("cart-1");
+});
+
+test("refuses instances of what is no service, and more than PostgreSQL has room for", () => {
+  expect(() => makePlan({ order: 2 })).toThrow('there is no service "order" to run several instances of');
+  expect(() => makePlan({ orders: 8 })).toThrow("at most 12 processes can share PostgreSQL, not 13");
+});
+
+test("lets somebody stand between two programs", async () => {
+  const ways: string[] = [];
+  const reach: RunPlan["reach"] = async ({ caller, callee, address }) => {
+    ways.push(`${caller} ${callee}`);
+    return caller === "payments" && ["postgres", "payment-gateway", "cart"].includes(callee) ? "127.0.0.1:9" : address;
+  };
+  const env = await environmentOf("payments", { ...plan, reach });
+  expect(env.SHOPMESH_DATABASE_URL).toBe("postgres://payments:password-of-payments@127.0.0.1:9/db");
+  expect(env.SHOPMESH_PAYMENT_GATEWAY_URL).toBe("http://127.0.0.1:9");
+  expect(JSON.parse(env.SHOPMESH_TARGETS ?? "")).toEqual({ ...targetsOf(plan), cart: ["127.0.0.1:9"] });
+  expect(ways).toContain("gateway orders");
+  expect(new Set(ways).size).toBe(ways.length);
 });
 
 test("says what is missing, and what to do, where nothing was built", () => {

@@ -14,10 +14,31 @@ export interface Service {
   readonly name: string;
   /** Whether it keeps data, and so has a database of its own: it does when it brings migrations. */
   readonly ownsData: boolean;
+  /** Its programs by name, one an instance: `orders`, or `orders-1` and `orders-2`. */
+  readonly instances: readonly string[];
+}
+
+/** How many processes of each service run; one, of those that are not named. */
+export type Instances = Readonly<Record<string, number>>;
+
+/**
+ * At which address a program reaches another: at that where the other listens, unless somebody stands in between. Asked
+ * once for each way, before the caller is started. PostgreSQL is a callee by the name `postgres`.
+ */
+export type Reach = (way: Way) => Promise<string>;
+
+export const directly: Reach = async ({ address }) => address;
+
+/** From one program to another: `orders-1` to `payments` at `127.0.0.1:4321`. */
+export interface Way {
+  readonly caller: string;
+  readonly callee: string;
+  readonly address: string;
 }
 
 export const gatewayName = "gateway";
 export const simulatorName = "payment-gateway";
+export const postgresName = "postgres";
 
 // What stops together, and when: whoever calls goes before whoever is called, so that work under way can be finished.
 // The gateway is not among them: it is the door, and opens last and closes first. Services that are not named here are
@@ -37,6 +58,7 @@ export interface RunPlan {
   readonly ports: ReadonlyMap<string, number>;
   /** The address of each service's own database, with its password. */
   readonly databaseUrls: ReadonlyMap<string, string>;
+  readonly reach: Reach;
   readonly secrets: Secrets;
   /** Names the run. */
   readonly runId: string;
@@ -48,88 +70,155 @@ export interface RunPlan {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** The services that have been built. Throws OperatorError when a program is missing that there is no shop without. */
-export function findServices(programsDir: URL): readonly Service[] {
+/**
+ * The services that have been built. Throws OperatorError when a program is missing that there is no shop without, or
+ * when instances are wanted of something else.
+ */
+export function findServices(programsDir: URL, instances: Instances = {}): readonly Service[] {
   for (const name of [gatewayName, simulatorName, ...calledServices.flat()]) {
     const file = programFile(name, programsDir);
     if (!existsSync(file)) throw new OperatorError(`${file} is missing: build first, with npm run build`);
   }
-  return readdirSync(new URL("services/", programsDir))
-    .filter((name) => name !== gatewayName && existsSync(programFile(name, programsDir)))
-    .map((name) => ({ name, ownsData: existsSync(new URL(`services/${name}/migrations`, programsDir)) }));
+  const names = readdirSync(new URL("services/", programsDir)).filter(
+    (name) => name !== gatewayName && existsSync(programFile(name, programsDir)),
+  );
+  const unknown = Object.keys(instances).find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new OperatorError(`there is no service "${unknown}" to run several instances of: ${names.join(", ")}`);
+  }
+  const services = names.map((name) => ({
+    name,
+    ownsData: existsSync(new URL(`services/${name}/migrations`, programsDir)),
+    instances: instanceNames(name, instances[name] ?? 1),
+  }));
+  const withData = services.filter(({ ownsData }) => ownsData).flatMap((service) => service.instances);
+  if (withData.length > maxProgramsWithData) {
+    throw new OperatorError(`at most ${maxProgramsWithData} processes can share PostgreSQL, not ${withData.length}`);
+  }
+  return services;
+}
+
+// Each holds up to ten connections; a PostgreSQL of our own has room for so many.
+const maxProgramsWithData = 12;
+
+// The one of a service that has no others goes by the name of the service.
+function instanceNames(service: string, count: number): readonly string[] {
+  return count === 1 ? [service] : Array.from({ length: count }, (_, index) => `${service}-${index + 1}`);
 }
 
 /** The names of all programs that need a port of their own on the loopback. */
 export function privatePrograms(services: readonly Service[]): readonly string[] {
-  return [...services.map(({ name }) => name), simulatorName];
+  return [...services.flatMap(({ instances }) => instances), simulatorName];
 }
 
-/** Where each service listens, by its name. */
+/** Where the instances of each service listen, by the service's name. */
 export function targetsOf({ services, ports }: Pick<RunPlan, "services" | "ports">): Targets {
-  return Object.fromEntries(services.map(({ name }) => [name, [`${loopback}:${portOf(ports, name)}`]]));
+  const addressOf = (program: string): string => `${loopback}:${portOf(ports, program)}`;
+  return Object.fromEntries(services.map(({ name, instances }) => [name, instances.map(addressOf)]));
 }
 
 export type Targets = Readonly<Record<string, readonly string[]>>;
 
 /** The programs behind the gateway, in tiers from the first to stop to the last. */
-export function planInnerPrograms(plan: RunPlan): Tiers {
+export function planInnerPrograms(plan: RunPlan): Promise<Tiers> {
   const called: readonly string[] = calledServices.flat();
-  const names = plan.services.map(({ name }) => name);
-  const callers = names.filter((name) => !called.includes(name));
-  return [callers, ...calledServices, [simulatorName]].map((tier) => tier.map((name) => planProgram(name, plan)));
+  const callers = plan.services.map(({ name }) => name).filter((name) => !called.includes(name));
+  const tiers = [callers, ...calledServices].map(async (names: readonly string[]) => {
+    const services = plan.services.filter(({ name }) => names.includes(name));
+    return (await Promise.all(services.map((service) => planService(service, plan)))).flat();
+  });
+  return Promise.all([...tiers, [planSimulator(plan)]]);
 }
 
 /** The gateway: nobody can use it before all others are there. */
-export function planGateway(plan: RunPlan): Tiers {
-  return [[planProgram(gatewayName, plan)]];
+export async function planGateway(plan: RunPlan): Promise<Tiers> {
+  const instance = { service: gatewayName, name: gatewayName, number: 1, port: plan.publicPort };
+  const env = { ...(await memberEnv(instance, plan)), SHOPMESH_PORT: String(plan.publicPort) };
+  return [[planProgram(instance, env, plan)]];
 }
 
-function planProgram(name: string, plan: RunPlan): Program {
-  const port = name === gatewayName ? plan.publicPort : portOf(plan.ports, name);
-  const env = { ...commonEnv(plan), ...ownEnv(name, port, plan) };
-  return { name, file: programFile(name, plan.programsDir), port, env };
+/** One process of a service. */
+interface Instance {
+  readonly service: string;
+  /** Of the program. */
+  readonly name: string;
+  /** From 1. */
+  readonly number: number;
+  readonly port: number;
 }
 
-function programFile(name: string, programsDir: URL): string {
-  const folder = name === simulatorName ? "simulators" : "services";
-  return fileURLToPath(new URL(`${folder}/${name}/main.js`, programsDir));
+function planService({ name: service, instances }: Service, plan: RunPlan): Promise<readonly Program[]> {
+  const planInstance = async (name: string, index: number): Promise<Program> => {
+    const instance = { service, name, number: index + 1, port: portOf(plan.ports, name) };
+    const env = {
+      ...(await memberEnv(instance, plan)),
+      ...(await databaseAccess(instance, plan)),
+      ...(service === "payments" ? await gatewayAccess(instance, plan) : {}),
+    };
+    return planProgram(instance, env, plan);
+  };
+  return Promise.all(instances.map(planInstance));
+}
+
+function planSimulator(plan: RunPlan): Program {
+  const port = portOf(plan.ports, simulatorName);
+  const env = {
+    SHOPMESH_SIMULATOR_PORT: String(port),
+    SHOPMESH_SIMULATOR_KEY: plan.secrets.simulatorKey,
+    SHOPMESH_SIMULATOR_DATA: plan.simulatorDataDir,
+  };
+  return planProgram({ service: simulatorName, name: simulatorName, port }, env, plan);
+}
+
+function planProgram({ service, name, port }: Omit<Instance, "number">, env: Environment, plan: RunPlan): Program {
+  return { name, file: programFile(service, plan.programsDir), port, env: { ...commonEnv(plan), ...env } };
+}
+
+function programFile(service: string, programsDir: URL): string {
+  const folder = service === simulatorName ? "simulators" : "services";
+  return fileURLToPath(new URL(`${folder}/${service}/main.js`, programsDir));
 }
 
 // Each process gets what it needs and nothing else: above all, no other service's database.
-function ownEnv(name: string, port: number, plan: RunPlan): Readonly<Record<string, string>> {
-  if (name === simulatorName) {
-    return {
-      SHOPMESH_SIMULATOR_PORT: String(port),
-      SHOPMESH_SIMULATOR_KEY: plan.secrets.simulatorKey,
-      SHOPMESH_SIMULATOR_DATA: plan.simulatorDataDir,
-    };
-  }
-  const member = {
-    SHOPMESH_LISTEN: `${loopback}:${port}`,
-    SHOPMESH_TARGETS: JSON.stringify(targetsOf(plan)),
-    SHOPMESH_SECRET: plan.runSecret,
-    SHOPMESH_INSTANCE: `${name}-1`,
-  };
-  if (name === gatewayName) return { ...member, SHOPMESH_PORT: String(port) };
-  const databaseUrl = plan.databaseUrls.get(name);
+type Environment = Readonly<Record<string, string>>;
+
+async function memberEnv({ service, name, number, port }: Instance, plan: RunPlan): Promise<Environment> {
+  const reachAll = async ({ name: callee, instances }: Service): Promise<readonly [string, readonly string[]]> => [
+    callee,
+    await Promise.all(instances.map((instance) => reach({ caller: name, callee: instance }, plan))),
+  ];
+  const targets: Targets = Object.fromEntries(await Promise.all(plan.services.map(reachAll)));
   return {
-    ...member,
-    ...(databaseUrl === undefined ? {} : { SHOPMESH_DATABASE_URL: databaseUrl }),
-    ...(name === "payments" ? gatewayAccess(plan) : {}),
+    SHOPMESH_LISTEN: `${loopback}:${port}`,
+    SHOPMESH_TARGETS: JSON.stringify(targets),
+    SHOPMESH_SECRET: plan.runSecret,
+    SHOPMESH_INSTANCE: `${service}-${number}`,
   };
 }
 
-function gatewayAccess(plan: RunPlan): Readonly<Record<string, string>> {
+async function databaseAccess({ service, name }: Instance, plan: RunPlan): Promise<Environment> {
+  const databaseUrl = plan.databaseUrls.get(service);
+  if (databaseUrl === undefined) return {};
+  const url = new URL(databaseUrl);
+  url.host = await plan.reach({ caller: name, callee: postgresName, address: url.host });
+  return { SHOPMESH_DATABASE_URL: url.href };
+}
+
+async function gatewayAccess({ name: caller }: Instance, plan: RunPlan): Promise<Environment> {
   return {
-    SHOPMESH_PAYMENT_GATEWAY_URL: `http://${loopback}:${portOf(plan.ports, simulatorName)}`,
+    SHOPMESH_PAYMENT_GATEWAY_URL: `http://${await reach({ caller, callee: simulatorName }, plan)}`,
     SHOPMESH_PAYMENT_GATEWAY_KEY: plan.secrets.simulatorKey,
   };
+}
+
+function reach({ caller, callee }: Omit<Way, "address">, plan: RunPlan): Promise<string> {
+  return plan.reach({ caller, callee, address: `${loopback}:${portOf(plan.ports, callee)}` });
 }
 
 // NODE_OPTIONS is left out on purpose: one --inspect cannot be meant for eight processes.
 const passedOn = ["PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "SHOPMESH_VERSION", "SHOPMESH_CURRENCY"] as const;
 
-function commonEnv({ env, logLevel, runId }: RunPlan): Readonly<Record<string, string>> {
+function commonEnv({ env, logLevel, runId }: RunPlan): Environment {
   const entries = passedOn.flatMap((name) => {
     const value = env[name];
     return value === undefined ? [] : [[name, value] as const];

@@ -13,6 +13,8 @@ options
   --port <port>             the public port, on 127.0.0.1 [SHOPMESH_PORT, 8080]
   --data <folder>           where everything is kept [SHOPMESH_DATA, .shopmesh]
   --log-level <level>       what services log: trace, debug, info, warn, error, fatal [SHOPMESH_LOG_LEVEL, info]
+  --instances <s=n,…>       how many processes of which services to run, as orders=2,payments=2; of all others one
+                            [SHOPMESH_INSTANCES]
   --verbose                 show every log line, not only warnings and errors; so do the levels trace and debug
 
 environment

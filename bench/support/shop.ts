@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { findFreePorts } from "../../cli/checks/ports.ts";
 import { dataFolder } from "../../cli/data/folder.ts";
 import { type RunState, readRunState } from "../../cli/data/run-file.ts";
-import type { Settings } from "../../cli/settings.ts";
+import { readSettings, type Settings } from "../../cli/settings.ts";
 import { type Shop, startShop } from "../../cli/shop.ts";
 import type { Watched } from "./processes.ts";
 
@@ -68,7 +68,7 @@ const lastLines = 40;
 
 async function settingsFor(dataDir: string): Promise<Settings> {
   const [port = 0] = await findFreePorts(1);
-  return { port, dataDir, postgresUrl: undefined, postgresPrefix: "shopmesh", logLevel: "info", verbose: false };
+  return { ...readSettings({}, { data: dataDir }), port };
 }
 
 async function describe(shop: Shop, dataDir: string): Promise<BenchShop> {
