@@ -22,6 +22,7 @@ export const authorizePayment =
       mayStillSend(deps, begun.operation)
         ? deps.gateway.authorize({
             key: begun.operation.id,
+            firstAskedTime: begun.operation.createTime,
             amount: wish.amount,
             currencyCode: deps.currencyCode,
             paymentToken: request.paymentToken,

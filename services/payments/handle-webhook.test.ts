@@ -35,7 +35,11 @@ describe("a webhook", () => {
     const paymentId = await authorized();
     const reference = (await get(paymentId))?.providerReference ?? "";
     // Somebody lets it go at the gateway itself.
-    await shop.deps.gateway.void({ key: newId("voi"), authorizationReference: reference });
+    await shop.deps.gateway.void({
+      key: newId("voi"),
+      firstAskedTime: shop.clock.now(),
+      authorizationReference: reference,
+    });
     const event = { id: newId("evt"), authorization_id: reference };
     expect(await send(event)).toMatchObject({ ok: true, value: { eventId: event.id, first: true } });
     expect(await send(event)).toMatchObject({ ok: true, value: { first: false } });

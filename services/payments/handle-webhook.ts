@@ -2,6 +2,7 @@ import type { HandleWebhookRequest, HandleWebhookResponse } from "#gen/shop/paym
 import { type Deps, fail } from "./deps.ts";
 import * as operationStore from "./operation-store.ts";
 import { finish } from "./operations.ts";
+import { isOpen } from "./payment-gateway.ts";
 import * as store from "./store.ts";
 
 /**
@@ -33,7 +34,7 @@ async function bringUpToDate(deps: Deps, authorizationReference: string): Promis
     return;
   }
   const found = await gateway.find(authorizationReference);
-  if (found.kind === "unknown") throw fail("OUTCOME_UNKNOWN", "The payment gateway could not be asked; send it again.");
+  if (isOpen(found)) throw fail("OUTCOME_UNKNOWN", "The payment gateway could not be asked; send it again.");
   if (found.kind !== "ok") return;
   const { status } = found.value;
   if (status === "EXPIRED" || status === "VOIDED") {

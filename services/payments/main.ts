@@ -5,9 +5,9 @@ import { newId } from "#mesh/ids.ts";
 import { createMesh } from "#mesh/mesh.ts";
 import { migrate, openDatabase } from "#mesh/postgres/index.ts";
 import type { Deps } from "./deps.ts";
+import { simulatorGateway } from "./gateways/simulator-gateway.ts";
 import { paymentHandlers } from "./handlers.ts";
 import { startSettler } from "./settler.ts";
-import { simulatorGateway } from "./simulator-gateway.ts";
 
 const mesh = createMesh("payments", readMeshConfig());
 const { clock, log } = mesh;

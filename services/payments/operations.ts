@@ -3,7 +3,14 @@ import type { Transaction } from "#mesh/postgres/index.ts";
 import { type Deps, fail } from "./deps.ts";
 import { applyOutcome, ledgerLines, type Outcome } from "./domain.ts";
 import * as operationStore from "./operation-store.ts";
-import type { Answer, Authorization, Effect, PaymentGateway } from "./payment-gateway.ts";
+import {
+  type Answer,
+  type Authorization,
+  type Effect,
+  isOpen,
+  type Open,
+  type PaymentGateway,
+} from "./payment-gateway.ts";
 import * as store from "./store.ts";
 
 /** An operation with the payment that it is for, as they were read together. */
@@ -39,7 +46,7 @@ export async function finish(
 ): Promise<Performed> {
   if (operation.state !== "PENDING") return { operation, payment };
   const answer = await ask();
-  if (answer.kind === "unknown") throw outcomeUnknown(deps, operation, answer.because);
+  if (isOpen(answer)) throw outcomeUnknown(deps, operation, answer.because);
   return deps.db.transaction((tx) => complete(deps, tx, operation, answer));
 }
 
@@ -62,19 +69,19 @@ async function askAgain(
   operation: operationStore.OperationRow,
   payment: store.PaymentRow,
 ): Promise<GatewayAnswer> {
-  const { id: key, amount } = operation;
-  const authorizationReference = payment.authorizationReference ?? "";
+  const { id: key, createTime: firstAskedTime, askedTime: lastAskedTime = firstAskedTime, amount } = operation;
+  const { currencyCode, authorizationReference = "", captureReference = "" } = payment;
   switch (operation.kind) {
     case "CAPTURE":
-      return gateway.capture({ key, authorizationReference, amount });
+      return gateway.capture({ key, firstAskedTime, authorizationReference, amount, currencyCode });
     case "VOID":
-      return gateway.void({ key, authorizationReference });
+      return gateway.void({ key, firstAskedTime, authorizationReference });
     case "REFUND":
-      return gateway.refund({ key, captureReference: payment.captureReference ?? "", amount });
+      return gateway.refund({ key, firstAskedTime, captureReference, amount, currencyCode });
     case "AUTHORIZE": {
-      const found = await gateway.lookUp(key);
+      const found = await gateway.lookUp({ kind: "AUTHORIZE", key, firstAskedTime, lastAskedTime });
       if (found.kind !== "absent") return found;
-      const sinceMs = clock.now().getTime() - (operation.askedTime ?? operation.createTime).getTime();
+      const sinceMs = clock.now().getTime() - lastAskedTime.getTime();
       if (sinceMs < abandonAfterMs(gateway)) return { kind: "unknown", because: "the request may still be on its way" };
       return { kind: "declined", code: ABANDONED };
     }
@@ -86,7 +93,7 @@ async function complete(
   deps: Deps,
   tx: Transaction,
   asked: operationStore.OperationRow,
-  answer: Exclude<GatewayAnswer, { kind: "unknown" }>,
+  answer: Exclude<GatewayAnswer, Open>,
 ): Promise<Performed> {
   const { clock, log } = deps;
   const { id, paymentId } = asked;
@@ -121,7 +128,7 @@ function isSame(one: Date | undefined, other: Date | undefined): boolean {
 function changedPayment(
   payment: store.PaymentRow,
   operation: operationStore.OperationRow,
-  answer: Exclude<GatewayAnswer, { kind: "unknown" }>,
+  answer: Exclude<GatewayAnswer, Open>,
 ): store.PaymentRow {
   const after = { ...payment, ...applyOutcome(payment, outcomeOf(operation, answer)) };
   switch (answer.kind) {
@@ -138,10 +145,7 @@ function changedPayment(
   }
 }
 
-function outcomeOf(
-  operation: operationStore.OperationRow,
-  answer: Exclude<GatewayAnswer, { kind: "unknown" }>,
-): Outcome {
+function outcomeOf(operation: operationStore.OperationRow, answer: Exclude<GatewayAnswer, Open>): Outcome {
   switch (answer.kind) {
     case "ok":
       return { kind: "done", operation: operation.kind, minorUnits: operation.amount };

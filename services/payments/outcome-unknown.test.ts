@@ -5,10 +5,10 @@ import { implement } from "#mesh/contract/contract.ts";
 import { newId } from "#mesh/ids.ts";
 import { startTestMesh } from "#testing/mesh.ts";
 import type { Deps } from "./deps.ts";
+import { simulatorGateway } from "./gateways/simulator-gateway.ts";
 import { paymentHandlers } from "./handlers.ts";
 import { abandonAfterMs } from "./operations.ts";
 import { settlePending, voidAbandoned } from "./settler.ts";
-import { simulatorGateway } from "./simulator-gateway.ts";
 import { API_KEY, dieAfterwards, eur, ordersOf, type PaymentsShop, passOn, startPayments } from "./testing/payments.ts";
 
 let shop: PaymentsShop;
@@ -159,7 +159,7 @@ test("operations that stay open keep no other from being settled", async () => {
     ...shop.deps,
     gateway: {
       ...real,
-      lookUp: async (key) => (stuck.has(key) ? { kind: "unknown", because: "stuck" } : real.lookUp(key)),
+      lookUp: async (asked) => (stuck.has(asked.key) ? { kind: "unknown", because: "stuck" } : real.lookUp(asked)),
     },
   };
   shop.lose = dieAfterwards;

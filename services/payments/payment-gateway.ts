@@ -1,45 +1,86 @@
 /**
  * What payments wants of a payment gateway, whichever it is. Every change carries a key of ours: the same key never
- * does a thing twice, and `lookUp` tells what a key did.
+ * does a thing twice, and `lookUp` tells what a key did. An adapter keeps to `testing/gateway-contract.ts`.
  */
 export interface PaymentGateway {
-  /** Its name in the contract: `simulator`. */
+  /** Its name in the contract: `simulator`, `stripe`. */
   readonly name: string;
   /**
    * How long after a request was sent it has taken effect or never will, and `lookUp` tells which: our own time limit for
    * requests, and what the gateway needs to write down what it has taken in.
    */
   readonly settledAfterMs: number;
-  /** Sets money aside. */
-  authorize(request: AuthorizeRequest): Promise<Answer<Authorization>>;
-  /** Takes money that was set aside. */
+  /** Sets money aside. What the gateway does not take is declined, never refused. */
+  authorize(request: AuthorizeRequest): Promise<Done<Authorization> | Declined | Open>;
+  /** Takes money that was set aside, all or a part, once; the rest is let go. */
   capture(request: CaptureRequest): Promise<Answer<Effect>>;
   /** Lets go money that was set aside. */
   void(request: VoidRequest): Promise<Answer<Effect>>;
-  /** Gives back money that was taken. */
+  /** Gives back money that was taken, all or a part, as often as some is left. */
   refund(request: RefundRequest): Promise<Answer<Effect>>;
-  /** What the authorization under this key came to; `absent` when the gateway has not heard of the key so far. */
-  lookUp(key: string): Promise<Answer<Authorization> | { readonly kind: "absent" }>;
+  /**
+   * What an operation came to, without doing it; `absent` when the gateway has no trace of its key so far. A request
+   * that is still on its way may yet come.
+   */
+  lookUp(operation: Operation): Promise<Answer<Effect & Partial<Authorization>> | Absent>;
   /** Where an authorization stands now. */
-  find(authorizationReference: string): Promise<Answer<{ readonly status: AuthorizationStatus }>>;
+  find(authorizationReference: string): Promise<Answer<AuthorizationRecord>>;
   /** The event in a webhook, when the signature is the gateway's and fresh; undefined otherwise. */
   parseWebhook(signature: string, body: Uint8Array, now: Date): WebhookEvent | undefined;
 }
 
 /** How a request ended. */
-export type Answer<Value> =
-  | { readonly kind: "ok"; readonly value: Value }
-  /** The bank said no, for good. */
-  | { readonly kind: "declined"; readonly code: string }
-  /** The gateway's own record does not allow it, for good. */
-  | { readonly kind: "refused"; readonly code: string; readonly status: AuthorizationStatus | undefined }
-  /** Nobody knows whether it happened: no answer, or an error. The same key may be tried again. */
-  | { readonly kind: "unknown"; readonly because: string };
+export type Answer<Value> = Done<Value> | Declined | Refused | Open;
+
+export interface Done<Value> {
+  readonly kind: "ok";
+  readonly value: Value;
+}
+
+/** The bank said no, for good. The code is one that the contract names (error_reason.proto). */
+export interface Declined {
+  readonly kind: "declined";
+  readonly code: string;
+}
+
+/** The gateway's own record does not allow it, for good. The code is the gateway's. */
+export interface Refused {
+  readonly kind: "refused";
+  readonly code: string;
+  /** Where the authorization stands, when the refusal tells. */
+  readonly status: AuthorizationStatus | undefined;
+}
+
+/** There is no outcome yet. The same key may be tried again, and no other. */
+export interface Open {
+  /**
+   * `retryable`: this attempt did nothing, for it could not be made or was turned away; an earlier one under the same key
+   * may have. `unknown`: nobody knows whether it happened.
+   */
+  readonly kind: "retryable" | "unknown";
+  /** For the log; it never holds a token, a key or a text of the gateway's that might. */
+  readonly because: string;
+}
+
+/** Whether an answer leaves the outcome open. */
+export function isOpen(answer: { readonly kind: string }): answer is Open {
+  return answer.kind === "retryable" || answer.kind === "unknown";
+}
+
+export interface Absent {
+  readonly kind: "absent";
+}
 
 export type AuthorizationStatus = "AUTHORIZED" | "CAPTURED" | "VOIDED" | "EXPIRED";
 
-export interface AuthorizeRequest {
+/** What names an operation at the gateway. */
+interface Keyed {
   readonly key: string;
+  /** When it was first asked for. Gateways forget their keys in time, and must not take an old one for a new one. */
+  readonly firstAskedTime: Date;
+}
+
+export interface AuthorizeRequest extends Keyed {
   readonly amount: bigint;
   readonly currencyCode: string;
   readonly paymentToken: string;
@@ -47,22 +88,30 @@ export interface AuthorizeRequest {
   readonly reference: string;
 }
 
-export interface CaptureRequest {
-  readonly key: string;
+export interface CaptureRequest extends Keyed {
   readonly authorizationReference: string;
   readonly amount: bigint;
+  readonly currencyCode: string;
 }
 
-export interface VoidRequest {
-  readonly key: string;
+export interface VoidRequest extends Keyed {
   readonly authorizationReference: string;
 }
 
-export interface RefundRequest {
-  readonly key: string;
+export interface RefundRequest extends Keyed {
   readonly captureReference: string;
   readonly amount: bigint;
+  readonly currencyCode: string;
 }
+
+/** An operation as it can be found again: by its key, and by what it was about. */
+export type Operation = Keyed &
+  /** When it was last about to be asked for: a gateway may have to look for it by time. */
+  (
+    | { readonly kind: "AUTHORIZE"; readonly lastAskedTime: Date }
+    | { readonly kind: "CAPTURE" | "VOID"; readonly authorizationReference: string }
+    | { readonly kind: "REFUND"; readonly captureReference: string }
+  );
 
 /** The gateway's id of what came to be. */
 export interface Effect {
@@ -70,7 +119,15 @@ export interface Effect {
 }
 
 export interface Authorization extends Effect {
+  /** When it lapses unless it is captured. */
   readonly expireTime: Date;
+}
+
+/** An authorization by the gateway's books; amounts in minor units. */
+export interface AuthorizationRecord {
+  readonly status: AuthorizationStatus;
+  readonly captured: bigint;
+  readonly refunded: bigint;
 }
 
 export interface WebhookEvent {

@@ -200,15 +200,15 @@ describe("an authorization that the gateway has not heard of", () => {
     );
     const { gateway } = shop.deps;
     await gateway.authorize({
-      ...{ key: operation?.id ?? "", amount: 5_000n, currencyCode: "EUR" },
+      ...{ key: operation?.id ?? "", firstAskedTime: shop.clock.now(), amount: 5_000n, currencyCode: "EUR" },
       ...{ paymentToken: "tok_visa", reference: asked.orderId },
     });
     const lookedUp: string[] = [];
     const watched: PaymentGateway = {
       ...gateway,
-      lookUp: (key) => {
-        lookedUp.push(key);
-        return gateway.lookUp(key);
+      lookUp: (operationAsked) => {
+        lookedUp.push(operationAsked.key);
+        return gateway.lookUp(operationAsked);
       },
     };
     await voidAbandoned({ ...shop.deps, gateway: watched }, new AbortController().signal);

@@ -4,6 +4,7 @@ import { type Background, repeat } from "#mesh/repeat.ts";
 import type { Deps } from "./deps.ts";
 import * as operationStore from "./operation-store.ts";
 import { finish } from "./operations.ts";
+import { isOpen } from "./payment-gateway.ts";
 import * as store from "./store.ts";
 
 const SETTLE_INTERVAL_MS = 5_000;
@@ -64,8 +65,8 @@ export async function voidAbandoned(deps: Deps, signal: AbortSignal): Promise<vo
   let after = { updateTime: new Date(deps.clock.now().getTime() - WATCH_ABANDONED_MS), id: "" };
   for (;;) {
     const page = await operationStore.listAbandoned(deps.db, after, BATCH);
-    await each(deps.log, page, async ({ id }) => {
-      if (!signal.aborted) await voidIfThere(deps, id);
+    await each(deps.log, page, async (operation) => {
+      if (!signal.aborted) await voidIfThere(deps, operation);
     });
     const last = page.at(-1);
     if (last === undefined || page.length < BATCH || signal.aborted) return;
@@ -73,13 +74,18 @@ export async function voidAbandoned(deps: Deps, signal: AbortSignal): Promise<vo
   }
 }
 
-async function voidIfThere({ db, clock, gateway, log }: Deps, id: string): Promise<void> {
-  const found = await gateway.lookUp(id);
+async function voidIfThere(
+  { db, clock, gateway, log }: Deps,
+  { id: key, createTime, askedTime, updateTime }: operationStore.OperationRow,
+): Promise<void> {
+  const asked = { firstAskedTime: createTime, lastAskedTime: askedTime ?? createTime };
+  const found = await gateway.lookUp({ kind: "AUTHORIZE", key, ...asked });
   if (found.kind !== "ok") return;
-  const voided = await gateway.void({ key: `${id}:void`, authorizationReference: found.value.reference });
+  const authorizationReference = found.value.reference;
+  const voided = await gateway.void({ key: `${key}:void`, firstAskedTime: updateTime, authorizationReference });
   if (voided.kind !== "ok") return;
-  await operationStore.markAbandonedVoided(db, id, clock.now());
-  log.warn({ operation: id }, "an authorization that had been given up turned up, and was voided");
+  await operationStore.markAbandonedVoided(db, key, clock.now());
+  log.warn({ operation: key }, "an authorization that had been given up turned up, and was voided");
 }
 
 /** Notes what has lapsed at the payment gateway, when its time is up. */
@@ -88,7 +94,7 @@ async function lapse({ db, clock, gateway, log }: Deps, signal: AbortSignal): Pr
   await each(log, await store.listLapsed(db, now, BATCH), async ({ id, authorizationReference }) => {
     if (signal.aborted || authorizationReference === undefined) return;
     const found = await gateway.find(authorizationReference);
-    if (found.kind === "unknown") return;
+    if (isOpen(found)) return;
     const status = found.kind === "ok" ? found.value.status : undefined;
     if (status === "EXPIRED" || status === "VOIDED") {
       await store.lapsePayment(db, { id, state: status, now });

@@ -11,9 +11,9 @@ import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { startPaymentGatewaySimulator } from "../../../simulators/payment-gateway/simulator.ts";
 import type { Deps } from "../deps.ts";
+import { simulatorGateway } from "../gateways/simulator-gateway.ts";
 import { paymentHandlers } from "../handlers.ts";
 import type { PaymentGateway } from "../payment-gateway.ts";
-import { simulatorGateway } from "../simulator-gateway.ts";
 
 export const API_KEY = "test-key";
 export const WEBHOOK_SECRET = "whsec-test";

@@ -2,11 +2,16 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import type {
   Answer,
   Authorization,
+  AuthorizationRecord,
   AuthorizationStatus,
+  AuthorizeRequest,
+  Declined,
+  Done,
   Effect,
+  Open,
   PaymentGateway,
   WebhookEvent,
-} from "./payment-gateway.ts";
+} from "../payment-gateway.ts";
 
 export interface SimulatorSettings {
   /** Where its API is: `http://127.0.0.1:8090`. */
@@ -25,20 +30,11 @@ const MAX_SIGNATURE_AGE_MS = 300_000;
 
 /** The payment gateway simulator, over its HTTP API. */
 export function simulatorGateway({ url, apiKey, webhookSecret }: SimulatorSettings): PaymentGateway {
-  const send = (path: string, key?: string, body?: object): Promise<Reply> => request({ url, apiKey }, path, key, body);
+  const send: Send = (path, key, body) => request({ url, apiKey }, path, key, body);
   return {
     name: "simulator",
     settledAfterMs: REQUEST_TIMEOUT_MS + RECORDED_WITHIN_MS,
-    authorize: async ({ key, amount, currencyCode, paymentToken, reference }) =>
-      answerOf(
-        await send("/v1/authorizations", key, {
-          amount: String(amount),
-          currency: currencyCode,
-          payment_token: paymentToken,
-          reference,
-        }),
-        authorizationOf,
-      ),
+    authorize: (asked) => authorize(send, asked),
     capture: async ({ key, authorizationReference, amount }) =>
       answerOf(
         await send(`${authorizationPath(authorizationReference)}/capture`, key, { amount: String(amount) }),
@@ -51,23 +47,41 @@ export function simulatorGateway({ url, apiKey, webhookSecret }: SimulatorSettin
         await send(`/v1/captures/${encodeURIComponent(captureReference)}/refunds`, key, { amount: String(amount) }),
         effectOf,
       ),
-    lookUp: async (key) => {
-      const reply = await send(`/v1/operations?idempotency_key=${encodeURIComponent(key)}`);
-      if (reply.status === 404) return { kind: "absent" };
-      const found = answerOf(reply, (body) => body);
-      // What the key did is told as the answer that it had.
-      return found.kind === "ok"
-        ? answerOf(
-            { status: Number(field(found.value, "status")), body: field(found.value, "answer") },
-            authorizationOf,
-          )
-        : found;
-    },
-    find: async (authorizationReference) =>
-      answerOf(await send(authorizationPath(authorizationReference)), (body) => ({ status: statusOf(body) })),
+    lookUp: ({ key, kind }) => lookUp(send, key, kind === "AUTHORIZE" ? authorizationOf : effectOf),
+    find: async (authorizationReference) => answerOf(await send(authorizationPath(authorizationReference)), recordOf),
     parseWebhook: (signature, body, now) =>
       webhookSecret === undefined ? undefined : parseWebhook(webhookSecret, signature, body, now),
   };
+}
+
+type Send = (path: string, key?: string, body?: object) => Promise<Reply>;
+
+async function authorize(
+  send: Send,
+  { key, amount, currencyCode, paymentToken, reference }: AuthorizeRequest,
+): Promise<Done<Authorization> | Declined | Open> {
+  const body = { amount: String(amount), currency: currencyCode, payment_token: paymentToken, reference };
+  const reply = await send("/v1/authorizations", key, body);
+  // The same request with another token: what the first one came to counts.
+  const answer =
+    errorCode(reply) === KEY_REUSED ? await lookUp(send, key, authorizationOf) : answerOf(reply, authorizationOf);
+  if (answer.kind === "absent")
+    return { kind: "unknown", because: "the key was used, and what it did is not known yet" };
+  if (answer.kind !== "refused") return answer;
+  throw new Error(`the payment gateway refused an authorization, which it only ever declines: ${answer.code}`);
+}
+
+/** What a key did is told as the answer that it had. */
+async function lookUp<Value>(
+  send: Send,
+  key: string,
+  read: (body: unknown) => Value,
+): Promise<Answer<Value> | { readonly kind: "absent" }> {
+  const reply = await send(`/v1/operations?idempotency_key=${encodeURIComponent(key)}`);
+  if (reply.status === 404) return { kind: "absent" };
+  const found = answerOf(reply, (body) => body);
+  if (found.kind !== "ok") return found;
+  return answerOf({ status: Number(field(found.value, "status")), body: field(found.value, "answer") }, read);
 }
 
 interface Reply {
@@ -101,22 +115,38 @@ async function request(
     });
     return { status: response.status, body: await response.json() };
   } catch (error) {
-    return { status: 0, body: { error: { code: error instanceof Error ? error.message : String(error) } } };
+    return { status: 0, body: { error: { code: failureCode(error) } } };
   }
 }
 
+/** What the system calls a failure to send or to receive, such as ECONNREFUSED; the name of the error otherwise. */
+function failureCode(error: unknown): string {
+  const code = error instanceof Error ? field(error.cause, "code") : undefined;
+  if (typeof code === "string") return code;
+  return error instanceof Error ? error.name : "failed";
+}
+
+const KEY_REUSED = "idempotency_key_reused";
+/** Nothing was done: the connection was not made, the key is not the gateway's, it has no room. */
+const TURNED_AWAY: readonly number[] = [401, 429, 503, 507];
+
+function errorCode({ body }: Reply): string {
+  const code = field(field(body, "error"), "code");
+  return typeof code === "string" ? code : "";
+}
+
 /** Throws when the simulator takes our request for a wrong one: that is a defect on our side, and no outcome. */
-function answerOf<Value>({ status, body }: Reply, read: (body: unknown) => Value): Answer<Value> {
+function answerOf<Value>(reply: Reply, read: (body: unknown) => Value): Answer<Value> {
+  const { status, body } = reply;
   if (status === 200 || status === 201) return { kind: "ok", value: read(body) };
-  const error = field(field(body, "error"), "code");
+  const code = errorCode(reply);
+  const because = `${status} ${code}`;
+  if (TURNED_AWAY.includes(status) || (status === 0 && code === "ECONNREFUSED")) return { kind: "retryable", because };
   // These may come from whatever stands between, in a form of its own.
-  if (status === 0 || status === 408 || status === 429 || status >= 500) {
-    return { kind: "unknown", because: `${status} ${typeof error === "string" ? error : ""}` };
-  }
-  const code = text(error);
+  if (status === 0 || status === 408 || status >= 500) return { kind: "unknown", because };
   if (status === 402 || code === "invalid_token") return { kind: "declined", code };
-  if (status === 409 && code !== "idempotency_key_reused") return { kind: "refused", code, status: REFUSALS[code] };
-  throw new Error(`the payment gateway refused our request as wrong: ${status} ${code}`);
+  if (status === 409 && code !== KEY_REUSED) return { kind: "refused", code, status: REFUSALS[code] };
+  throw new Error(`the payment gateway refused our request as wrong: ${because}`);
 }
 
 /** What a refusal tells of where the authorization stands. */
@@ -134,6 +164,14 @@ function authorizationOf(body: unknown): Authorization {
   const expireTime = new Date(text(field(body, "expire_time")));
   if (Number.isNaN(expireTime.getTime())) throw new Error("the payment gateway sent a time that is none");
   return { ...effectOf(body), expireTime };
+}
+
+function recordOf(body: unknown): AuthorizationRecord {
+  return {
+    status: statusOf(body),
+    captured: BigInt(text(field(body, "captured_amount"))),
+    refunded: BigInt(text(field(body, "refunded_amount"))),
+  };
 }
 
 function statusOf(body: unknown): AuthorizationStatus {
