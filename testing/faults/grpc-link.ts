@@ -1,0 +1,89 @@
+import {
+  type ClientHttp2Session,
+  connect,
+  constants,
+  createServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { Server } from "node:net";
+import { buffer } from "node:stream/consumers";
+import type { Gate, Headers, Intercept } from "./exchange.ts";
+
+export interface LinkOptions {
+  readonly caller: string;
+  readonly callee: string;
+  /** Where the callee is now: `127.0.0.1:4321`. */
+  readonly upstream: () => string;
+  readonly intercept: Intercept;
+  readonly gate: Gate;
+}
+
+/**
+ * Passes gRPC on, each connection over one of its own, so that the end of one ends the other. A request is passed on when
+ * it is whole: streams from the caller are not for this.
+ */
+export function grpcLink(options: LinkOptions): Server {
+  const server = createServer();
+  server.on("session", (session) => {
+    const upstream = connect(`http://${options.upstream()}`);
+    // The ends of the connections say all that matters here.
+    for (const side of [session, upstream]) side.on("error", () => {});
+    upstream.on("goaway", () => session.close());
+    upstream.on("close", () => session.destroy());
+    session.on("close", () => upstream.close());
+    session.on("stream", (stream, headers) => {
+      stream.on("error", () => {});
+      // A stream that broke has told its caller so.
+      passOn({ session, upstream, stream, headers, options }).catch(() => stream.close(constants.NGHTTP2_CANCEL));
+    });
+  });
+  return server;
+}
+
+interface Passing {
+  readonly session: ServerHttp2Session;
+  readonly upstream: ClientHttp2Session;
+  readonly stream: ServerHttp2Stream;
+  readonly headers: IncomingHttpHeaders;
+  readonly options: LinkOptions;
+}
+
+async function passOn({ session, upstream, stream, headers, options }: Passing): Promise<void> {
+  const { caller, callee, intercept, gate } = options;
+  const request = await buffer(stream);
+  const method = String(headers[":path"]);
+  const exchange = { caller, callee, method, headers: plain(headers), request, answer: Buffer.alloc(0) };
+  await gate.passed();
+  const before = await intercept(exchange, "before");
+  if (before === "cut" || upstream.destroyed) return session.destroy();
+  const more = before === "pass" ? {} : before.headers;
+  const call = upstream.request({ ...headers, ...more });
+  call.on("error", () => {});
+  let trailers: IncomingHttpHeaders = {};
+  call.on("trailers", (received) => {
+    trailers = received;
+  });
+  call.on("close", () => {
+    if (call.rstCode !== constants.NGHTTP2_NO_ERROR) stream.close(call.rstCode);
+  });
+  // Who was gone before may have sent it all the same; who goes now takes it back.
+  if (!stream.destroyed) stream.on("close", () => call.close(constants.NGHTTP2_CANCEL));
+  const answered = new Promise<{ readonly head: IncomingHttpHeaders; readonly isWhole: boolean }>((resolve) => {
+    call.on("response", (head, flags) => resolve({ head, isWhole: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0 }));
+  });
+  call.end(request);
+  const { head, isWhole } = await answered;
+  await gate.passed();
+  if ((await intercept(exchange, "after")) === "cut") return session.destroy();
+  if (stream.destroyed) return;
+  stream.on("wantTrailers", () => stream.sendTrailers(trailers));
+  stream.respond(head, { endStream: isWhole, waitForTrailers: !isWhole });
+  if (!isWhole) call.pipe(stream);
+}
+
+function plain(headers: IncomingHttpHeaders): Headers {
+  const entries = Object.entries(headers).filter(([name]) => !name.startsWith(":"));
+  return Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
+}
