@@ -33,6 +33,7 @@ export function newOperation(
     failureCode: undefined,
     providerReference: undefined,
     attempts: 0,
+    keyNumber: 1,
     askedTime: now,
     createTime: now,
     updateTime: now,
@@ -79,7 +80,7 @@ export async function changePayment(
       if (!isUniqueViolation(error, "operations_once")) throw error;
       return attempt();
     });
-    if (begun.kind === "begun") return succeeded(await finish(deps, begun));
+    if (begun.kind === "begun") return succeeded(await finish(deps, begun), change);
     if (waits === MAX_WAITS) throw fail("OUTCOME_UNKNOWN", "Other changes of this payment are under way; ask again.");
     await finish(deps, begun);
   }
@@ -120,7 +121,7 @@ async function begin(deps: Deps, tx: Transaction, { change, key, requestSha256 }
   const payment = await store.lockPayment(tx, change.paymentId);
   if (payment === undefined) throw fail("PAYMENT_NOT_FOUND", "There is no such payment.");
   const earlier = await earlierCopy(tx, key, requestSha256);
-  if (earlier !== undefined) return { kind: "begun", operation: earlier, payment };
+  if (earlier !== undefined && earlier.state !== "FAILED") return { kind: "begun", operation: earlier, payment };
   if (payment.pendingOperationId !== undefined) {
     const operation = await operationStore.getOperation(tx, payment.pendingOperationId);
     if (operation === undefined) throw new Error(`operation ${payment.pendingOperationId} is gone`);
@@ -138,12 +139,30 @@ async function begin(deps: Deps, tx: Transaction, { change, key, requestSha256 }
   // What is as wished already is noted as done, so that its id, too, is known for good.
   const noted: operationStore.OperationRow =
     plan.kind === "ask" ? operation : { ...operation, state: "DONE", askedTime: undefined };
+  if (earlier !== undefined) return { kind: "begun", operation: await reopen(tx, earlier, noted), payment };
   await operationStore.insertOperation(tx, noted, noting(noted, key));
   return { kind: "begun", operation: noted, payment };
 }
 
-function succeeded({ operation, payment }: Performed): Performed {
-  if (operation.state === "DONE") return { operation, payment };
+/**
+ * What the payment gateway refused, it did not do, and what stood in its way may be gone: who asks again is heard anew,
+ * under a key of which the gateway knows nothing yet.
+ */
+async function reopen(
+  tx: Transaction,
+  refused: operationStore.OperationRow,
+  { state, createTime: now }: operationStore.OperationRow,
+): Promise<operationStore.OperationRow> {
+  if (state === "FAILED") throw new TypeError("an operation is not opened to fail");
+  const nextTryTime = new Date(now.getTime() + SETTLE_AFTER_MS);
+  const opened = await operationStore.reopenOperation(tx, refused, { state, now, nextTryTime });
+  if (opened === undefined) throw new Error(`operation ${refused.id} changed without its payment's lock`);
+  return opened;
+}
+
+/** What was done, or is as wished whoever did it. */
+function succeeded({ operation, payment }: Performed, { plan }: Change): Performed {
+  if (operation.state === "DONE" || plan(payment).kind === "unchanged") return { operation, payment };
   throw fail("STATE_CONFLICT", `The payment gateway refused: ${operation.failureCode}.`, { state: payment.state });
 }
 

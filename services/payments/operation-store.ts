@@ -14,7 +14,12 @@ export interface OperationRow {
   readonly providerReference: string | undefined;
   /** How often the settler has asked in vain. */
   readonly attempts: number;
-  /** When the payment gateway was last about to be asked; undefined where it never was. */
+  /** Which of its keys the payment gateway is asked under: another one after each refusal. */
+  readonly keyNumber: number;
+  /**
+   * When the payment gateway was first about to be asked under this key; for an authorization, when it was last about to
+   * be asked. Undefined where it never was.
+   */
   readonly askedTime: Date | undefined;
   readonly createTime: Date;
   readonly updateTime: Date;
@@ -28,7 +33,7 @@ export interface OperationKey {
 }
 
 const OPERATION = `id, payment_id as "paymentId", kind, request_sha256 as "requestSha256", amount, note, state,
-  failure_code as "failureCode", provider_reference as "providerReference", attempts, asked_time as "askedTime",
+  failure_code as "failureCode", provider_reference as "providerReference", attempts, key_number as "keyNumber", asked_time as "askedTime",
   create_time as "createTime", update_time as "updateTime"`;
 
 function operationOf(row: Stored<OperationRow>): OperationRow {
@@ -172,25 +177,50 @@ export async function insertOperation(
   );
 }
 
-/** Writes an operation's outcome, where it leaves the payment, and the lines of the ledger: one statement. */
+const REOPEN = `with payment as (update payments set pending_operation_id = $1 where id = $2 and $3 = 'PENDING')
+  update operations set state = $3, failure_code = null, key_number = key_number + 1, attempts = 0, asked_time = $4,
+    update_time = $4, next_try_time = $5
+  where id = $1 and state = 'FAILED' returning ${OPERATION}`;
+
+/**
+ * Opens an operation that was refused again, to be asked for under its next key; or closes it as done, where nothing is
+ * left to do. Undefined when it is not a refused one.
+ */
+export async function reopenOperation(
+  tx: Queryable,
+  operation: Pick<OperationRow, "id" | "paymentId">,
+  change: { readonly state: "PENDING" | "DONE"; readonly now: Date; readonly nextTryTime: Date },
+): Promise<OperationRow | undefined> {
+  const values = [operation.id, operation.paymentId, change.state, change.now, change.nextTryTime];
+  return first(await tx.query<Stored<OperationRow>>(REOPEN, values), operationOf);
+}
+
+/**
+ * Writes an operation's outcome, where it leaves the payment, and the lines of the ledger: one statement. Nothing, and
+ * false, when the operation is no longer pending under the key that this is the outcome of, or, given `askedBefore`, was
+ * about to be asked for since.
+ */
 export async function completeOperation(
   tx: Queryable,
   operation: OperationRow,
   payment: PaymentRow,
-  { lines, now }: { readonly lines: readonly LedgerLine[]; readonly now: Date },
-): Promise<void> {
-  await tx.query(
+  { lines, now, askedBefore }: Completion,
+): Promise<boolean> {
+  const rows = await tx.query(
     `with completed as (
-       update operations set state = $2, failure_code = $3, provider_reference = $4, update_time = $5 where id = $1
+       update operations set state = $2, failure_code = $3, provider_reference = $4, update_time = $5
+       where id = $1 and state = 'PENDING' and key_number = $18 and ($19::timestamptz is null or asked_time < $19)
+       returning id
      ), booked as (
        insert into ledger_lines (operation_id, account, currency, debit, credit, create_time)
-       select $1, account, $14, debit, credit, $5
-       from unnest($15::text[], $16::bigint[], $17::bigint[]) as l (account, debit, credit)
+       select id, account, $14, debit, credit, $5
+       from completed, unnest($15::text[], $16::bigint[], $17::bigint[]) as l (account, debit, credit)
      )
      update payments set state = $7, captured = $8, refunded = $9, authorization_reference = $10,
        capture_reference = $11, decline_code = $12, expire_time = $13, update_time = $5,
        pending_operation_id = nullif(pending_operation_id, $1)
-     where id = $6`,
+     where id = $6 and exists (select from completed)
+     returning id`,
     [
       operation.id,
       operation.state,
@@ -209,8 +239,17 @@ export async function completeOperation(
       lines.map((line) => line.account),
       lines.map((line) => line.debit),
       lines.map((line) => line.credit),
+      operation.keyNumber,
+      askedBefore,
     ],
   );
+  return rows.length > 0;
+}
+
+export interface Completion {
+  readonly lines: readonly LedgerLine[];
+  readonly now: Date;
+  readonly askedBefore: Date | undefined;
 }
 
 /** Says that what had been given up after all was authorized, and is let go now. */

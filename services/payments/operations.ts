@@ -60,6 +60,11 @@ export function mayStillSend({ clock }: Deps, { askedTime }: operationStore.Oper
   return askedTime !== undefined && clock.now().getTime() - askedTime.getTime() < SEND_WITHIN_MS;
 }
 
+/** The idempotency key under which the payment gateway is asked now. */
+function gatewayKey({ id, keyNumber }: operationStore.OperationRow): string {
+  return keyNumber === 1 ? id : `${id}:${keyNumber}`;
+}
+
 /**
  * Asks the payment gateway what an operation came to, under the operation's own key, so that nothing is done twice. An
  * authorization cannot be asked for again, as its payment token was not kept: what its key did is looked up.
@@ -69,8 +74,11 @@ async function askAgain(
   operation: operationStore.OperationRow,
   payment: store.PaymentRow,
 ): Promise<GatewayAnswer> {
-  const { id: key, createTime: firstAskedTime, askedTime: lastAskedTime = firstAskedTime, amount } = operation;
+  const { amount, createTime, askedTime = createTime } = operation;
   const { currencyCode, authorizationReference = "", captureReference = "" } = payment;
+  const key = gatewayKey(operation);
+  // What is no authorization is noted once for each key.
+  const firstAskedTime = operation.keyNumber === 1 ? createTime : askedTime;
   switch (operation.kind) {
     case "CAPTURE":
       return gateway.capture({ key, firstAskedTime, authorizationReference, amount, currencyCode });
@@ -79,9 +87,9 @@ async function askAgain(
     case "REFUND":
       return gateway.refund({ key, firstAskedTime, captureReference, amount, currencyCode });
     case "AUTHORIZE": {
-      const found = await gateway.lookUp({ kind: "AUTHORIZE", key, firstAskedTime, lastAskedTime });
+      const found = await gateway.lookUp({ kind: "AUTHORIZE", key, firstAskedTime, lastAskedTime: askedTime });
       if (found.kind !== "absent") return found;
-      const sinceMs = clock.now().getTime() - lastAskedTime.getTime();
+      const sinceMs = clock.now().getTime() - askedTime.getTime();
       if (sinceMs < abandonAfterMs(gateway)) return { kind: "unknown", because: "the request may still be on its way" };
       return { kind: "declined", code: ABANDONED };
     }
@@ -98,31 +106,33 @@ async function complete(
   const { clock, log } = deps;
   const { id, paymentId } = asked;
   const payment = await store.lockPayment(tx, paymentId);
+  if (payment?.pendingOperationId === id) {
+    const done = answer.kind === "ok";
+    const operation: operationStore.OperationRow = {
+      ...asked,
+      state: done ? "DONE" : "FAILED",
+      failureCode: done ? undefined : answer.code,
+      providerReference: done ? answer.value.reference : undefined,
+    };
+    const now = clock.now();
+    const changed = { ...changedPayment(payment, operation, answer), updateTime: now };
+    const lines = done ? ledgerLines(operation.kind, operation.amount) : [];
+    const askedBefore = operation.failureCode === ABANDONED ? justAfter(asked.askedTime) : undefined;
+    if (await operationStore.completeOperation(tx, operation, changed, { lines, now, askedBefore })) {
+      if (answer.kind === "refused") log.error({ operation: id, code: answer.code }, "an operation was refused");
+      return { operation, payment: { ...changed, pendingOperationId: undefined } };
+    }
+  }
   const operation = await operationStore.getOperation(tx, id);
   if (payment === undefined || operation === undefined)
     throw new Error(`operation ${id} is gone, and none is ever deleted`);
-  if (operation.state !== "PENDING") return { operation, payment };
-  // Whoever asks for it again has noted that under this lock.
-  if (answer.kind === "declined" && answer.code === ABANDONED && !isSame(operation.askedTime, asked.askedTime))
-    throw outcomeUnknown(deps, operation, "it is asked for again");
-  if (answer.kind === "refused")
-    log.error({ operation: id, code: answer.code }, "the payment gateway refused an operation");
-  const done = answer.kind === "ok";
-  const completed: operationStore.OperationRow = {
-    ...operation,
-    state: done ? "DONE" : "FAILED",
-    failureCode: done ? undefined : answer.code,
-    providerReference: done ? answer.value.reference : undefined,
-  };
-  const now = clock.now();
-  const changed = { ...changedPayment(payment, completed, answer), updateTime: now };
-  const lines = done ? ledgerLines(operation.kind, operation.amount) : [];
-  await operationStore.completeOperation(tx, completed, changed, { lines, now });
-  return { operation: completed, payment: { ...changed, pendingOperationId: undefined } };
+  if (operation.state === "PENDING") throw outcomeUnknown(deps, operation, "it is asked for again");
+  return { operation, payment };
 }
 
-function isSame(one: Date | undefined, other: Date | undefined): boolean {
-  return one?.getTime() === other?.getTime();
+/** The first moment that is later: PostgreSQL's times are finer than ours. */
+function justAfter(time: Date | undefined): Date | undefined {
+  return time && new Date(time.getTime() + 1);
 }
 
 function changedPayment(
@@ -133,7 +143,7 @@ function changedPayment(
   const after = { ...payment, ...applyOutcome(payment, outcomeOf(operation, answer)) };
   switch (answer.kind) {
     case "declined":
-      return { ...after, declineCode: answer.code };
+      return operation.kind === "AUTHORIZE" ? { ...after, declineCode: answer.code } : after;
     case "refused":
       return after;
     case "ok":

@@ -1,19 +1,21 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
-import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
-import { implement } from "#mesh/contract/contract.ts";
 import { newId } from "#mesh/ids.ts";
 import type { Database } from "#mesh/postgres/index.ts";
-import { startTestMesh } from "#testing/mesh.ts";
 import { noteAuthorization, wishOf } from "./authorization.ts";
-import type { Deps } from "./deps.ts";
-import { paymentHandlers } from "./handlers.ts";
 import { abandonAfterMs } from "./operations.ts";
 import type { PaymentGateway } from "./payment-gateway.ts";
 import { voidAbandoned } from "./settler.ts";
-import { dieAfterwards, eur, ordersOf, type PaymentsShop, passOn, startPayments } from "./testing/payments.ts";
-
-type Orders = ReturnType<typeof ordersOf>;
+import {
+  dieAfterwards,
+  elsewhere,
+  eur,
+  gate,
+  ordersOf,
+  type PaymentsShop,
+  passOn,
+  startPayments,
+} from "./testing/payments.ts";
 
 let shop: PaymentsShop;
 const { authorize, authorized, capture, list, settle, types } = ordersOf(() => shop);
@@ -96,18 +98,6 @@ describe("settling an authorization", () => {
   });
 });
 
-/** Another process of payments, whose parts differ. Closed by itself. */
-async function elsewhere<T>(parts: Partial<Deps>, use: (orders: Orders) => Promise<T>): Promise<T> {
-  const mesh = await startTestMesh({
-    payments: () => [implement(PaymentService, paymentHandlers({ ...shop.deps, ...parts }))],
-  });
-  try {
-    return await use(ordersOf(() => ({ mesh, movements: shop.movements })));
-  } finally {
-    await mesh.close();
-  }
-}
-
 /** The wish that `authorize` and `settle` have for the same request. */
 const wish = (request: { orderId: string; requestId: string }) =>
   wishOf(
@@ -150,7 +140,7 @@ describe("an authorization that the gateway has not heard of", () => {
         return { kind: "absent" };
       },
     };
-    await elsewhere({ gateway }, async (orders) => {
+    await elsewhere(shop, { gateway }, async (orders) => {
       expect(await orders.settle(request)).toMatchObject({ ok: false, error: { reason: "OUTCOME_UNKNOWN" } });
     });
     held.open();
@@ -182,7 +172,7 @@ describe("an authorization that the gateway has not heard of", () => {
         return gateway.authorize(ask);
       },
     };
-    await elsewhere({ db: slow, gateway: watched }, async (orders) => {
+    await elsewhere(shop, { db: slow, gateway: watched }, async (orders) => {
       expect(await orders.authorize(request)).toMatchObject({ ok: true });
     });
     expect(ages).toEqual([0]);
@@ -279,11 +269,3 @@ describe("authorizing and settling at once", () => {
     }
   });
 });
-
-function gate(): { readonly opened: Promise<void>; open(): void } {
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open };
-}

@@ -78,6 +78,30 @@ export async function startPayments(): Promise<PaymentsShop> {
   return shop;
 }
 
+/** Another process of payments on the same database, some of whose parts differ, for as long as `use` takes. */
+export async function elsewhere<T>(
+  shop: PaymentsShop,
+  parts: Partial<Deps>,
+  use: (orders: ReturnType<typeof ordersOf>) => Promise<T>,
+): Promise<T> {
+  const handlers = paymentHandlers({ ...shop.deps, ...parts });
+  const mesh = await startTestMesh({ payments: () => [implement(PaymentService, handlers)] });
+  try {
+    return await use(ordersOf(() => ({ mesh, movements: shop.movements })));
+  } finally {
+    await mesh.close();
+  }
+}
+
+/** A door that is shut until it is opened, for good. */
+export function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
 /** The same gateway, whose answers to changes pass through `lose` after they had their effect. */
 function losing(real: PaymentGateway, lose: (answered: Promise<unknown>) => Promise<unknown>): PaymentGateway {
   // `lose` gives the same answer, or none at all.

@@ -1436,7 +1436,8 @@ export const GetLedgerBalancesResponse: MessageFns<GetLedgerBalancesResponse> = 
  *
  * A request_id makes a change safe to repeat, and is the key under which the payment gateway knows it: the same id
  * with the same request never moves money twice and answers with what became of it; with another request it is
- * INVALID_ARGUMENT `REQUEST_ID_REUSED`. Ids are remembered as long as their payment.
+ * INVALID_ARGUMENT `REQUEST_ID_REUSED`. Ids are remembered as long as their payment, which is for ever. A capture, a void
+ * or a refund that the payment gateway refused did nothing: it is asked for again when its id comes again.
  */
 export type PaymentServiceService = typeof PaymentServiceService;
 export const PaymentServiceService = {
@@ -1510,7 +1511,8 @@ export const PaymentServiceService = {
   },
   /**
    * Gives money back, all or a part of what was captured and not given back yet. It is for orders alone, which keeps
-   * account of what an order is still owed.
+   * account of what an order is still owed. One that the payment gateway refused (`STATE_CONFLICT`, with the payment
+   * CAPTURED) may be asked for again with the same request_id.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` when nothing was captured or
    * `AMOUNT_TOO_LARGE`, UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -1608,7 +1610,8 @@ export interface PaymentServiceServer extends UntypedServiceImplementation {
   voidPayment: handleUnaryCall<VoidPaymentRequest, VoidPaymentResponse>;
   /**
    * Gives money back, all or a part of what was captured and not given back yet. It is for orders alone, which keeps
-   * account of what an order is still owed.
+   * account of what an order is still owed. One that the payment gateway refused (`STATE_CONFLICT`, with the payment
+   * CAPTURED) may be asked for again with the same request_id.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` when nothing was captured or
    * `AMOUNT_TOO_LARGE`, UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -1717,7 +1720,8 @@ export interface PaymentServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Gives money back, all or a part of what was captured and not given back yet. It is for orders alone, which keeps
-   * account of what an order is still owed.
+   * account of what an order is still owed. One that the payment gateway refused (`STATE_CONFLICT`, with the payment
+   * CAPTURED) may be asked for again with the same request_id.
    * Fails with NOT_FOUND `PAYMENT_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` when nothing was captured or
    * `AMOUNT_TOO_LARGE`, UNAVAILABLE `OUTCOME_UNKNOWN`, INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
