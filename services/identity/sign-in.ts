@@ -10,7 +10,7 @@ import type {
   SignUpResponse,
 } from "#gen/shop/identity/v1/identity_service.ts";
 import { failures, meshFailure } from "#mesh/contract/errors.ts";
-import { isUniqueViolation, once, type Transaction } from "#mesh/postgres/index.ts";
+import { type Database, isUniqueViolation, once, type Transaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { type Deps, userOf } from "./deps.ts";
 import { normalizeEmail } from "./domain.ts";
@@ -50,7 +50,7 @@ export const signUp =
     });
     // The tokens of a repeated call are for whoever knows the password, and nobody else.
     if (!first && !(await isPasswordOf(deps, { userId: opened.userId, email }, request.password, call.signal))) {
-      throw meshFailure("REQUEST_ID_REUSED", "This request_id came before with another password; nothing was done.");
+      throw otherPassword();
     }
     return withTokens(deps, opened);
   };
@@ -86,10 +86,12 @@ export const changePassword =
     const { id: userId, sessionId } = userOf(call);
     const kept = { ...request, currentPassword: NOT_KEPT, newPassword: NOT_KEPT };
     // Hashing takes its time, and takes it outside the transaction, where it holds no connection and no lock.
-    const before = (await store.getUser(db, userId))?.passwordHash;
+    const before = await passwordHashOf(db, userId);
     const verified = await passwords.verify(before, request.currentPassword, call.signal);
     const after = await passwords.hash(request.newPassword, call.signal);
-    return once(db, call, kept, clock, async (tx): Promise<ChangePasswordResponse> => {
+    let first = false;
+    const response = await once(db, call, kept, clock, async (tx): Promise<ChangePasswordResponse> => {
+      first = true;
       // Of two changes at once the later one finds that the password is another. That it is wrong is said only now:
       // a copy of a change that went through comes with what was the password then.
       const changed = verified && before !== undefined && (await store.updatePassword(tx, { userId, before, after }));
@@ -97,6 +99,11 @@ export const changePassword =
       const revokedSessions = await store.revokeOtherSessions(tx, { keepId: sessionId, userId, now: clock.now() });
       return { revokedSessions };
     });
+    // Nobody is told that their password was changed to one that it is not.
+    if (!first && !(await passwords.verify(await passwordHashOf(db, userId), request.newPassword, call.signal))) {
+      throw otherPassword();
+    }
+    return response;
   };
 
 /** A request without its password, for `once` to tell copies by. */
@@ -122,6 +129,14 @@ async function isPasswordOf(
 ): Promise<boolean> {
   const user = await store.findUserByEmail(db, email);
   return (await passwords.verify(user?.passwordHash, password, signal)) && user?.id === userId;
+}
+
+async function passwordHashOf(db: Database, userId: string): Promise<string | undefined> {
+  return (await store.getUser(db, userId))?.passwordHash;
+}
+
+function otherPassword(): Error {
+  return meshFailure("REQUEST_ID_REUSED", "This request_id came before with another password; nothing was done.");
 }
 
 function credentialsInvalid(): Error {
