@@ -12,8 +12,8 @@ beforeAll(async () => {
 });
 afterAll(() => catalog.close());
 
-const create = (given: Content, requestId = newId("req")) =>
-  catalog.operator.createProduct({ requestId, product: inputOf(given) }, catalog.asOperator());
+const create = (given: Content) =>
+  catalog.operator.createProduct({ requestId: newId("req"), product: inputOf(given) }, catalog.asOperator());
 
 const update = (product: Product, given: Partial<Content>, paths: readonly string[], etag = product.etag) =>
   catalog.operator.updateProduct(
@@ -54,15 +54,6 @@ describe("who may change the catalogue", () => {
 });
 
 describe("CreateProduct", () => {
-  test("adds a product once for a request", async () => {
-    const requestId = newId("req");
-    const first = await create(content("once"), requestId);
-    catalog.clock.advance(1_000);
-    expect(await create(content("once"), requestId)).toEqual(first);
-    await expect(create(content("twice"), requestId)).rejects.toMatchObject({ reason: "REQUEST_ID_REUSED" });
-    await expect(create(content("once"))).rejects.toMatchObject({ code: "ALREADY_EXISTS" });
-  });
-
   test("leaves nothing behind when it is refused", async () => {
     await create(content("has", { variants: [variant("TAKEN")] }));
     const wanted = content("wants", { variants: [variant("FREE"), variant("TAKEN")] });

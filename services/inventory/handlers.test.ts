@@ -41,16 +41,6 @@ describe("adjustments", () => {
     });
   });
 
-  test("with a known request_id change nothing again, and another body is refused", async () => {
-    const requestId = newId("req");
-    const request = { requestId, sku: "ONCE-1", delta: 5n, note: "" };
-    await operator.client().adjustStock(request, operator.call());
-    await operator.client().adjustStock(request, operator.call());
-    expect(await stockOf("ONCE-1")).toMatchObject({ onHand: 5n });
-    const other = await operator.client().try.adjustStock({ ...request, delta: 6n }, operator.call());
-    expect(other).toMatchObject({ ok: false, error: { code: "INVALID_ARGUMENT", reason: "REQUEST_ID_REUSED" } });
-  });
-
   test("are not for shoppers", async () => {
     const client = inventory.shop.mesh("gateway").client(InventoryService);
     const request = { requestId: newId("req"), sku: "A-1", delta: 1n, note: "" };

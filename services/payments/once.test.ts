@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
+import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
 import { newId } from "#mesh/ids.ts";
+import { testOnce, workload } from "#testing/once.ts";
 import { eur, ordersOf, type PaymentsShop, startPayments } from "./testing/payments.ts";
 
 let shop: PaymentsShop;
-const { authorize, authorized, capture, captured, get, letGo, refund, types } = ordersOf(() => shop);
+const { authorized, capture, captured, get, letGo, list, refund, types } = ordersOf(() => shop);
 
 beforeAll(async () => {
   shop = await startPayments();
@@ -11,36 +14,90 @@ beforeAll(async () => {
 
 afterAll(() => shop.close());
 
-test("fifty copies of an authorization set money aside once", async () => {
-  const [orderId, requestId] = [newId("ord"), newId("req")];
-  const results = await Promise.all(Array.from({ length: 50 }, () => authorize({ orderId, requestId })));
-  expect(new Set(results.map((result) => (result.ok ? result.value.payment?.id : result.error.reason))).size).toBe(1);
-  expect(results[0]?.ok).toBe(true);
-  expect(await types(orderId)).toEqual(["authorization"]);
-});
+const orders = () => [workload("orders")] as const;
 
-test("fifty copies of a capture and of a refund are booked once", async () => {
-  const orderId = newId("ord");
-  const paymentId = await authorized({ orderId });
-  const before = await shop.books();
-  const [captureId, refundId] = [newId("req"), newId("req")];
-  const captures = await Promise.all(Array.from({ length: 50 }, () => capture(paymentId, captureId)));
-  expect(captures.every(({ ok }) => ok)).toBe(true);
-  const refunds = await Promise.all(Array.from({ length: 50 }, () => refund(paymentId, 1_000n, refundId)));
-  expect(refunds.every(({ ok }) => ok)).toBe(true);
-  expect(await types(orderId)).toEqual(["authorization", "capture", "refund"]);
-  expect((await shop.books()).owed - before.owed).toBe(4_000n);
-});
+/** What the payment gateway did for these orders. */
+const done =
+  (...orderIds: readonly string[]) =>
+  () =>
+    Promise.all(orderIds.map(types));
 
-test("an id that comes with another body is refused", async () => {
-  const paymentId = await captured();
-  const requestId = newId("req");
-  await refund(paymentId, 1_000n, requestId);
-  expect(await refund(paymentId, 2_000n, requestId)).toMatchObject({
-    ok: false,
-    error: { code: "INVALID_ARGUMENT", reason: "REQUEST_ID_REUSED" },
-  });
-  expect((await get(paymentId))?.refunded).toEqual(eur(1_000n));
+const statesOf = async (orderId: string) => (await list(orderId)).payments.map(({ state }) => state);
+
+testOnce(PaymentService, () => shop.mesh, {
+  authorizePayment: {
+    callers: orders,
+    prepare: async (_, requestId) => {
+      const [orderId, another] = [newId("ord"), newId("ord")];
+      const request = { requestId, orderId, customerId: "usr_payer", amount: eur(5_000n), paymentToken: "tok_visa" };
+      return {
+        request,
+        other: () => ({ ...request, orderId: another }),
+        effect: done(orderId, another),
+        once: [["authorization"], []],
+      };
+    },
+  },
+  settleAuthorization: {
+    callers: orders,
+    prepare: async (_, requestId) => {
+      const [orderId, another] = [newId("ord"), newId("ord")];
+      const request = { requestId, orderId, customerId: "usr_payer", amount: eur(5_000n) };
+      return {
+        request,
+        other: () => ({ ...request, orderId: another }),
+        effect: () => Promise.all([orderId, another].map(statesOf)),
+        once: [[Payment_State.DECLINED], []],
+      };
+    },
+  },
+  capturePayment: {
+    callers: orders,
+    prepare: async (_, requestId) => {
+      const [orderId, another] = [newId("ord"), newId("ord")];
+      const [paymentId, anotherId] = [await authorized({ orderId }), await authorized({ orderId: another })];
+      const request = { requestId, paymentId, amount: undefined };
+      return {
+        request,
+        other: () => ({ ...request, paymentId: anotherId }),
+        effect: done(orderId, another),
+        once: [["authorization", "capture"], ["authorization"]],
+      };
+    },
+  },
+  voidPayment: {
+    callers: orders,
+    prepare: async (_, requestId) => {
+      const [orderId, another] = [newId("ord"), newId("ord")];
+      const [paymentId, anotherId] = [await authorized({ orderId }), await authorized({ orderId: another })];
+      const request = { requestId, paymentId };
+      return {
+        request,
+        other: () => ({ ...request, paymentId: anotherId }),
+        effect: done(orderId, another),
+        once: [["authorization", "void"], ["authorization"]],
+      };
+    },
+  },
+  createRefund: {
+    callers: orders,
+    prepare: async (_, requestId) => {
+      const orderId = newId("ord");
+      const paymentId = await captured({ orderId });
+      const before = await shop.books();
+      const request = { requestId, paymentId, amount: eur(10n), note: "" };
+      return {
+        request,
+        other: () => ({ ...request, amount: eur(11n) }),
+        effect: async () => ({
+          done: await types(orderId),
+          refunded: (await get(paymentId))?.refunded,
+          owed: (await shop.books()).owed - before.owed,
+        }),
+        once: { done: ["authorization", "capture", "refund"], refunded: eur(10n), owed: -10n },
+      };
+    },
+  },
 });
 
 test("a capture and a void at once end in exactly one of them", async () => {

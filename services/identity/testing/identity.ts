@@ -8,7 +8,7 @@ import { type FakeClock, fakeClock } from "#testing/clock.ts";
 import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { identityHandlers } from "../handlers.ts";
-import { createPasswords } from "../passwords.ts";
+import { createPasswords, type Passwords } from "../passwords.ts";
 import { openSigner } from "../signing-keys.ts";
 
 export const PASSWORD = "correct horse battery";
@@ -22,11 +22,11 @@ export interface IdentityShop {
 }
 
 /** Starts it; close it when the test ends. */
-export async function startIdentity(): Promise<IdentityShop> {
+export async function startIdentity(given: { readonly passwords?: Passwords } = {}): Promise<IdentityShop> {
   const clock = fakeClock();
   const database = await testDatabase(new URL("../migrations/", import.meta.url));
   const { db } = database;
-  const passwords = await createPasswords(() => new Error("overloaded"));
+  const passwords = given.passwords ?? (await createPasswords(() => new Error("overloaded")));
   const signer = await openSigner(db, clock, newId);
   const deps = { db, clock, newId, passwords, signer };
   const mesh = await startTestMesh({ identity: () => [implement(IdentityService, identityHandlers(deps))] });
