@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => database?.close());
 beforeEach(async () => {
-  await database.db.query("truncate orders, order_lines, order_events");
+  await database.db.query("truncate orders cascade");
   const placed = await store.insertOrder(database.db, newOrder({ id: "ord_1" }), 60_000);
   if (placed === undefined) throw new Error("not placed");
   order = placed;

@@ -1,23 +1,27 @@
-import { MAX_HOLDS, type Rejection, type Saga, type SagaEvent, type Step } from "./domain-saga.ts";
+import { nextPaidStep, onDueRefunded, onDueRestocked, onPaidRequest } from "./domain-due.ts";
+import { isPaid, MAX_HOLDS, type Rejection, type Saga, type SagaEvent, type Step } from "./domain-saga.ts";
 
 /** What a move changes; undefined for an event that cannot happen there. */
-export type Move = (Partial<Saga> & { readonly note: string; readonly afterQuiet?: boolean }) | undefined;
+export type Move = (Partial<Saga> & { readonly note: string; readonly awaitsToken?: boolean }) | undefined;
+
+/** Where an event leads. What people ask of a paid order does not depend on its step. */
+export function moveFor(saga: Saga, event: SagaEvent): Move {
+  return (isPaid(saga.state) ? onPaidRequest(saga, event) : undefined) ?? moves[saga.step](saga, event);
+}
 
 /** Where each step leads, by what happens there. */
-export const moves: Readonly<Record<Step, (saga: Saga, event: SagaEvent) => Move>> = {
+const moves: Readonly<Record<Step, (saga: Saga, event: SagaEvent) => Move>> = {
   reserve_stock: onReserveStock,
   authorize_payment: onAuthorizePayment,
   settle_payment: onSettlePayment,
   capture_payment: onCapturePayment,
   commit_stock: onCommitStock,
   reserve_again: onReserveAgain,
-  clear_cart: (_saga, { kind }) => (kind === "cart_cleared" ? { step: "done", note: "cart cleared" } : undefined),
+  clear_cart: onClearCart,
   void_payment: onVoidPayment,
-  refund_payment: (_saga, event) =>
-    event.kind === "payment_refunded"
-      ? { step: "release_stock", refunded: event.amount, note: "payment refunded" }
-      : undefined,
+  refund_payment: onRefundPayment,
   release_stock: onReleaseStock,
+  restock: onRestock,
   done: () => undefined,
 };
 
@@ -42,7 +46,9 @@ function onReserveStock({ state }: Saga, event: SagaEvent): Move {
 
 function onAuthorizePayment(saga: Saga, event: SagaEvent): Move {
   if (event.kind === "authorization_abandoned") {
-    return { step: "settle_payment", note: "outcome of the payment unknown", afterQuiet: true };
+    // Who cancels wants no authorization, and waits for no token.
+    const awaitsToken = saga.state === "PENDING";
+    return { step: "settle_payment", note: "outcome of the payment unknown", awaitsToken };
   }
   return onAuthorizationKnown(saga, event);
 }
@@ -52,8 +58,7 @@ function onSettlePayment(saga: Saga, event: SagaEvent): Move {
     // Under the key of the first time: what was asked then and this are one authorization. Who cancels wants none.
     return saga.state === "CANCELLING" ? undefined : { step: "authorize_payment", note: "payment token came again" };
   }
-  if (event.kind !== "payment_absent") return onAuthorizationKnown(saga, event);
-  return refused(saga, "not_completed", "payment not completed");
+  return onAuthorizationKnown(saga, event);
 }
 
 function onAuthorizationKnown(saga: Saga, event: SagaEvent): Move {
@@ -62,10 +67,12 @@ function onAuthorizationKnown(saga: Saga, event: SagaEvent): Move {
     case "payment_authorized": {
       const { paymentId } = event;
       if (cancelling) return { step: "void_payment", paymentId, note: "payment authorized" };
-      return { state: "CONFIRMED", step: "capture_payment", paymentId, note: "payment authorized" };
+      return { state: "CONFIRMED", step: "clear_cart", paymentId, note: "payment authorized" };
     }
     case "payment_declined":
-      return refused(saga, event.declineCode, "payment declined");
+      // The hold is given back, and the order is rejected; or cancelled, as was asked.
+      if (cancelling) return { step: "release_stock", note: "payment declined" };
+      return { step: "release_stock", rejection: declined(event.declineCode), note: "payment declined" };
     case "cancel_requested":
       return cancelling ? undefined : { state: "CANCELLING", note: "cancellation asked for" };
     default:
@@ -73,10 +80,21 @@ function onAuthorizationKnown(saga: Saga, event: SagaEvent): Move {
   }
 }
 
-/** No payment will come: the hold is given back, and the order is rejected, or cancelled as was asked. */
-function refused(saga: Saga, declineCode: string, note: string): Move {
-  if (saga.state === "CANCELLING") return { step: "release_stock", note };
-  return { step: "release_stock", rejection: declined(declineCode), note };
+/** Before the capture, so that whoever shops on finds a cart without the goods; at the end, when that did not work out. */
+function onClearCart(saga: Saga, { kind }: SagaEvent): Move {
+  if (saga.state !== "CONFIRMED") {
+    return kind === "cart_cleared" ? { step: "done", cartCleared: true, note: "cart cleared" } : undefined;
+  }
+  switch (kind) {
+    case "cart_cleared":
+      return { step: "capture_payment", cartCleared: true, note: "cart cleared" };
+    case "cart_postponed":
+      return { step: "capture_payment", note: "cart not reached; cleared later" };
+    case "cancel_requested":
+      return { state: "CANCELLING", step: "void_payment", note: "cancellation asked for" };
+    default:
+      return undefined;
+  }
 }
 
 function onCapturePayment(_saga: Saga, event: SagaEvent): Move {
@@ -95,14 +113,17 @@ function onCapturePayment(_saga: Saga, event: SagaEvent): Move {
   }
 }
 
-function onCommitStock({ holds }: Saga, event: SagaEvent): Move {
+function onCommitStock(saga: Saga, event: SagaEvent): Move {
+  const { holds } = saga;
   switch (event.kind) {
     case "stock_committed":
-      return { state: "PAID", step: "clear_cart", note: "stock sold" };
+      return { state: "PAID", step: nextPaidStep(saga), note: "stock sold" };
     case "hold_lapsed":
       if (holds >= MAX_HOLDS) return { state: "CANCELLING", step: "refund_payment", note: "stock could not be kept" };
       return { step: "reserve_again", holds: holds + 1, note: "hold ran out; holding again" };
-    // Not to be cancelled: a commit may be under way, and sold stock is not taken back from here.
+    case "cancel_requested":
+      // A commit under way does no harm: a release finds it and leads to a restock, or is first and it fails.
+      return { state: "CANCELLING", step: "refund_payment", note: "cancellation asked for" };
     default:
       return undefined;
   }
@@ -130,9 +151,26 @@ function onVoidPayment(_saga: Saga, { kind }: SagaEvent): Move {
   return undefined;
 }
 
+/** Of a cancelled order everything is given back; otherwise what is due first. */
+function onRefundPayment(saga: Saga, event: SagaEvent): Move {
+  if (event.kind !== "payment_refunded") return undefined;
+  if (saga.state !== "CANCELLING") return onDueRefunded(saga, event.amount);
+  return { step: "release_stock", refunded: saga.refunded + event.amount, note: "payment refunded" };
+}
+
 function onReleaseStock({ state }: Saga, { kind }: SagaEvent): Move {
+  if (kind === "stock_was_committed") {
+    // Nothing is sold before the payment is captured, and what is rejected was never captured.
+    return state === "CANCELLING" ? { step: "restock", note: "stock was sold" } : undefined;
+  }
   if (kind !== "stock_released") return undefined;
   return { state: state === "PENDING" ? "REJECTED" : "CANCELLED", step: "done", note: "stock given back" };
+}
+
+function onRestock(saga: Saga, { kind }: SagaEvent): Move {
+  if (kind !== "stock_restocked") return undefined;
+  if (saga.state !== "CANCELLING") return onDueRestocked(saga);
+  return { state: "CANCELLED", step: "done", note: "sold stock taken back" };
 }
 
 function outOfStock(available: Readonly<Record<string, string>>): Rejection {

@@ -10,7 +10,6 @@ export interface Order extends Saga {
   readonly lines: readonly OrderLine[];
   readonly currencyCode: string;
   readonly subtotal: bigint;
-  readonly total: bigint;
   readonly email: string;
   readonly address: Address;
   readonly shippingOption: ShippingOption;
@@ -27,6 +26,9 @@ export interface Order extends Saga {
 }
 
 export interface OrderLine extends PricedLine {
+  /** Units that were announced to come back, and are not here yet. */
+  readonly announcedQuantity: bigint;
+  /** Units that came back. */
   readonly returnedQuantity: bigint;
 }
 
@@ -67,8 +69,13 @@ export interface StuckOrder {
 }
 
 /** Whether it is known what becomes of a placed order; until then PlaceOrder waits. */
-export function isDecided(order: Order): boolean {
-  return order.state !== "PENDING";
+export function isDecided({ state }: Order): boolean {
+  return state !== "PENDING";
+}
+
+/** Whether a decided order only waits for its goods to be taken out of the cart, for which PlaceOrder waits a moment. */
+export function isClearingCart({ state, step }: Order): boolean {
+  return state === "CONFIRMED" && step === "clear_cart";
 }
 
 /** Whether the authorization is still to be asked for, so that the buyer's payment token is of use. */

@@ -21,7 +21,11 @@ export type Step =
   | "void_payment"
   | "refund_payment"
   | "release_stock"
+  | "restock"
   | "done";
+
+/** Where an order can be whose buyer has paid and has, or gets, the goods: what is due to them is worked off there. */
+const paidSteps: readonly Step[] = ["restock", "refund_payment", "clear_cart", "done"];
 
 /**
  * Which steps a state can be in. CANCELLING keeps a step whose outcome must be known before it can be undone.
@@ -29,10 +33,10 @@ export type Step =
  */
 export const stepsOf: Readonly<Record<OrderState, readonly Step[]>> = {
   PENDING: ["reserve_stock", "authorize_payment", "settle_payment", "release_stock"],
-  CONFIRMED: ["capture_payment", "commit_stock", "reserve_again"],
-  PAID: ["clear_cart", "done"],
-  SHIPPED: ["done"],
-  COMPLETED: ["done"],
+  CONFIRMED: ["clear_cart", "capture_payment", "commit_stock", "reserve_again"],
+  PAID: paidSteps,
+  SHIPPED: paidSteps,
+  COMPLETED: paidSteps,
   REJECTED: ["done"],
   CANCELLING: [
     "reserve_stock",
@@ -42,6 +46,7 @@ export const stepsOf: Readonly<Record<OrderState, readonly Step[]>> = {
     "void_payment",
     "refund_payment",
     "release_stock",
+    "restock",
   ],
   CANCELLED: ["done"],
 };
@@ -53,6 +58,11 @@ export function isFinal(state: OrderState): boolean {
   return finalStates.has(state);
 }
 
+/** Whether the buyer has paid and has, or gets, the goods, so that they can be returned, and money given back. */
+export function isPaid(state: OrderState): boolean {
+  return state === "PAID" || state === "SHIPPED" || state === "COMPLETED";
+}
+
 /** Why an order could not be: what PlaceOrder fails with, now and at every replay. */
 export interface Rejection {
   readonly reason: "OUT_OF_STOCK" | "PAYMENT_DECLINED";
@@ -61,34 +71,78 @@ export interface Rejection {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** How many entries can be due to a buyer at once. Beyond it nothing more is promised until one was worked off. */
+export const MAX_DUE = 32;
+
+/** Units of one SKU that came back. */
+export interface ReturnedLine {
+  readonly sku: string;
+  readonly quantity: bigint;
+}
+
+/** What the shop owes the buyer of a paid order: first it takes the goods into stock, then it gives the money back. */
+export interface Due {
+  /** From 1 on within the order; a part of the keys of its effects. */
+  readonly seq: number;
+  /** The return that came, `ret_…`; undefined for money alone. */
+  readonly returnId: string | undefined;
+  /** What is taken into stock; empty for money alone. */
+  readonly lines: readonly ReturnedLine[];
+  /** What is given back, in minor units; 0 only for goods whose price was given back before. */
+  readonly amount: bigint;
+}
+
 /** Where an order stands: all that decides what comes next. */
 export interface Saga {
   readonly state: OrderState;
   readonly step: Step;
+  /** What is paid, in minor units. */
+  readonly total: bigint;
   readonly reservationId: string | undefined;
   readonly paymentId: string | undefined;
   readonly rejection: Rejection | undefined;
   /** How many holds were asked for, the first among them. Each has a key of its own. */
   readonly holds: number;
+  /** Whether it is known that the cart holds nothing of the order any more. */
+  readonly cartCleared: boolean;
   /** What was given back, in minor units. */
   readonly refunded: bigint;
+  /**
+   * What will be given back, in minor units: for all that is due, and for returns that were announced. With what was
+   * given back it is never more than what was paid.
+   */
+  readonly promised: bigint;
+  /** How many returns were announced and are not here yet. */
+  readonly announced: number;
+  /** How many entries ever became due. */
+  readonly dues: number;
+  /** Those that are not worked off, in order of their `seq`; the first is being worked off. */
+  readonly due: readonly Due[];
 }
 
 /** How often stock is held again for a paid order whose hold ran out, before the order is undone. */
 export const MAX_HOLDS = 5;
 
-/** Where every order begins. */
-export const initialSaga: Saga = {
-  state: "PENDING",
-  step: "reserve_stock",
-  reservationId: undefined,
-  paymentId: undefined,
-  rejection: undefined,
-  holds: 1,
-  refunded: 0n,
-};
+/** Where every order of this total begins. */
+export function newSaga(total: bigint): Saga {
+  return {
+    state: "PENDING",
+    step: "reserve_stock",
+    total,
+    reservationId: undefined,
+    paymentId: undefined,
+    rejection: undefined,
+    holds: 1,
+    cartCleared: false,
+    refunded: 0n,
+    promised: 0n,
+    announced: 0,
+    dues: 0,
+    due: [],
+  };
+}
 
-/** What the world answered. Not knowing is not an event: the same command is given again. */
+/** What the world answered, or somebody asked for. Not knowing is not an event: the same command is given again. */
 export type SagaEvent =
   | { readonly kind: "stock_reserved"; readonly reservationId: string }
   /** Units that can be had of each short SKU. */
@@ -99,8 +153,6 @@ export type SagaEvent =
   | { readonly kind: "authorization_abandoned" }
   /** The buyer brought the payment token again, before anything was done about an authorization that was given up. */
   | { readonly kind: "token_returned" }
-  /** There is no authorization, and none will come. */
-  | { readonly kind: "payment_absent" }
   | { readonly kind: "payment_captured" }
   /** The authorization was let go before it was captured. */
   | { readonly kind: "payment_lapsed" }
@@ -110,12 +162,32 @@ export type SagaEvent =
   /** The hold ran out before it was committed. */
   | { readonly kind: "hold_lapsed" }
   | { readonly kind: "cart_cleared" }
+  /** Whether the cart was cleared is not known, and nobody is to wait for it now: it is done again at the end. */
+  | { readonly kind: "cart_postponed" }
   | { readonly kind: "payment_voided" }
   /** It cannot be voided, because it was captured before. */
   | { readonly kind: "payment_was_captured" }
   | { readonly kind: "payment_refunded"; readonly amount: bigint }
   | { readonly kind: "stock_released" }
-  | { readonly kind: "cancel_requested" };
+  /** It cannot be released, because it was sold before. */
+  | { readonly kind: "stock_was_committed" }
+  /** What was sold is in stock again. */
+  | { readonly kind: "stock_restocked" }
+  | Request;
+
+/** What people ask for. It comes at any time, and is refused where it cannot be. */
+export type Request =
+  | { readonly kind: "cancel_requested" }
+  /** Goods will come back, for so much money. */
+  | { readonly kind: "return_announced"; readonly amount: bigint }
+  /** Goods that were announced are here. */
+  | {
+      readonly kind: "return_received";
+      readonly returnId: string;
+      readonly lines: readonly ReturnedLine[];
+      readonly amount: bigint;
+    }
+  | { readonly kind: "refund_requested"; readonly amount: bigint };
 
 /**
  * What the world is asked to do. `key` names the effect within the order: the callee keeps its answer under

@@ -1,4 +1,4 @@
-import { moves } from "./domain-moves.ts";
+import { moveFor } from "./domain-moves.ts";
 import { fail, ok, type Result } from "./domain-result.ts";
 import { type Command, type OrderState, type Saga, type SagaEvent, type Step, stepsOf } from "./domain-saga.ts";
 
@@ -8,8 +8,8 @@ export interface Transition {
   readonly commands: readonly Command[];
   /** For the history, in a few words. */
   readonly note: string;
-  /** Whether calls that are under way must have ended before the commands are given. */
-  readonly afterQuiet: boolean;
+  /** Whether the buyer has some time to bring the payment token again before the commands are given. */
+  readonly awaitsToken: boolean;
 }
 
 /** An event that cannot happen where the saga stands. Nothing may be made of it. */
@@ -22,13 +22,13 @@ export interface IllegalEvent {
 
 /** The saga: where an order goes from here when this happens. */
 export function transition(saga: Saga, event: SagaEvent): Result<Transition, IllegalEvent> {
-  const move = stepsOf[saga.state].includes(saga.step) ? moves[saga.step](saga, event) : undefined;
+  const move = stepsOf[saga.state].includes(saga.step) ? moveFor(saga, event) : undefined;
   if (move === undefined) {
     return fail({ kind: "illegal_event", state: saga.state, step: saga.step, event: event.kind });
   }
-  const { note, afterQuiet = false, ...changes } = move;
+  const { note, awaitsToken = false, ...changes } = move;
   const next: Saga = { ...saga, ...changes };
-  return ok({ saga: next, commands: commandsOf(next), note, afterQuiet });
+  return ok({ saga: next, commands: commandsOf(next), note, awaitsToken });
 }
 
 /** What is to be done where the saga stands: after a transition, or when an order is taken up again. */
@@ -40,13 +40,15 @@ const keys: Readonly<Record<Command["kind"], (saga: Saga) => string>> = {
   reserve_stock: () => "reserve",
   reserve_again: ({ holds }) => `reserve:${holds}`,
   authorize_payment: () => "authorize",
-  // Looks up and, if it must, voids: under the key of the void.
-  settle_payment: () => "void",
+  // It is about the authorization of this key.
+  settle_payment: () => "authorize",
   void_payment: () => "void",
   capture_payment: () => "capture",
-  refund_payment: () => "refund",
+  // Everything of a cancelled order, or what is due first.
+  refund_payment: ({ due: [first] }) => (first === undefined ? "refund" : `refund:${first.seq}`),
   // Which hold is committed or released belongs to the effect: a second one is another effect.
   commit_stock: ({ holds }) => `commit:${holds}`,
   release_stock: ({ holds }) => `release:${holds}`,
+  restock: ({ due: [first] }) => (first === undefined ? "restock" : `restock:${first.seq}`),
   clear_cart: () => "clear",
 };

@@ -15,11 +15,8 @@ import type { HeldToken } from "./tokens.ts";
 export interface SagaTimings {
   /** How long a process holds an order without a sign of life. Longer than any step's calls may take. */
   readonly leaseMs: number;
-  /**
-   * How long after an authorization was given up it may still come about: the time limit of the call, at least. And how
-   * long the buyer has to bring the payment token again.
-   */
-  readonly quietMs: number;
+  /** How long the buyer has to bring the payment token again, before an authorization that was given up is settled. */
+  readonly tokenWaitMs: number;
   /** How long a payment token is kept in memory, to ask again under the same key. Well below the hold's time. */
   readonly tokenMs: number;
   /** The longest wait during which a process goes on holding the order. Well below the lease. */
@@ -28,7 +25,7 @@ export interface SagaTimings {
 
 export const defaultTimings: SagaTimings = {
   leaseMs: 30_000,
-  quietMs: 15_000,
+  tokenWaitMs: 15_000,
   tokenMs: 120_000,
   inlineBackoffMs: 5_000,
 };
@@ -50,9 +47,6 @@ export interface DriveDeps {
   /** The calls under way, to be aborted when the process can wait no longer. */
   readonly underWay: Set<AbortController>;
 }
-
-/** For what needs none. */
-const noToken: HeldToken = { use: () => undefined };
 
 /** Who does what no user asked for, in the histories. */
 const ACTOR = "orders";
@@ -96,64 +90,30 @@ async function move(deps: DriveDeps, order: Order, event: SagaEvent): Promise<Or
   const { db, changes, timings } = deps;
   const next = transition(order, event);
   if (!next.ok) throw new Error(`${order.id}: ${event.kind} is illegal in ${order.state}/${order.step}`);
-  const { saga, note, afterQuiet } = next.value;
+  const { saga, note, awaitsToken } = next.value;
   const entry = await sagaStore.advanceOrder(db, order, {
     saga,
     note,
     actor: ACTOR,
-    leaseMs: afterQuiet ? undefined : timings.leaseMs,
-    delayMs: afterQuiet ? timings.quietMs : 0,
+    leaseMs: awaitsToken ? undefined : timings.leaseMs,
+    delayMs: awaitsToken ? timings.tokenWaitMs : 0,
   });
   if (entry === undefined) return afterMiss(deps, order, event);
-  const moved: Order =
-    entry.seq === order.version + 1
-      ? {
-          ...order,
-          ...saga,
-          history: [...order.history, entry],
-          updateTime: entry.time,
-          version: entry.seq,
-          attempts: 0,
-        }
-      : await reload(db, order); // somebody wrote to the history in between
+  const { time: updateTime, seq: version } = entry;
+  const moved = { ...order, ...saga, history: [...order.history, entry], updateTime, version, attempts: 0 };
   changes.publish(moved);
-  return afterQuiet ? undefined : moved;
+  return awaitsToken ? undefined : moved;
 }
 
 /**
- * The order is no longer where the write expected it. When it is still ours, a cancellation came in between: what
- * happened counts there as well, if it can. When it is not, this process has been too slow.
+ * Somebody has written to the order in between. When it is still ours, they asked for something: what happened counts
+ * there as well, if it can. When it is not, this process has been too slow.
  */
 async function afterMiss(deps: DriveDeps, order: Order, event: SagaEvent): Promise<Order | undefined> {
   const now = await reload(deps.db, order);
   if (now.fence === order.fence) return transition(now, event).ok ? move(deps, now, event) : now;
   deps.log.warn({ orderId: order.id, step: order.step }, "an order was taken over by another process");
-  if (event.kind === "payment_authorized") await voidLate(deps, now, event.paymentId);
   return undefined;
-}
-
-/** An authorization that came after its order had given it up is let go: nobody else knows of it. */
-async function voidLate(deps: DriveDeps, taken: Order, paymentId: string): Promise<void> {
-  const order = await untilSettled(deps, taken);
-  if (order === undefined || order.paymentId === paymentId) return;
-  const outcome = await take(deps, { kind: "void_payment", key: "void" }, { ...order, paymentId }, noToken);
-  if (!outcome.known) {
-    deps.log.error({ orderId: order.id, paymentId, error: outcome.error }, "a late authorization was not let go");
-  }
-}
-
-/** The order once its new holder has made up its mind about the payment; undefined when this process closes first. */
-async function untilSettled({ changes, closing }: DriveDeps, taken: Order): Promise<Order | undefined> {
-  const watch = changes.watch(taken.id);
-  try {
-    let order: Order | undefined = taken;
-    while (order !== undefined && (order.step === "authorize_payment" || order.step === "settle_payment")) {
-      order = await watch.next(order.version, closing);
-    }
-    return order;
-  } finally {
-    watch.close();
-  }
 }
 
 /** Notes the failure, and waits here if that is short; otherwise lets go of the order, for whoever is free then. */

@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => database?.close());
 beforeEach(async () => {
-  await database.db.query("truncate orders, order_lines, order_events");
+  await database.db.query("truncate orders cascade");
   changes = startOrderChanges({ db: database.db, log });
 });
 afterEach(async () => {

@@ -1,11 +1,11 @@
 import type { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
 import type { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
-import { type Payment, Payment_State } from "#gen/shop/payments/v1/payment.ts";
+import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import type { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
 import type { Client } from "#mesh/contract/contract.ts";
 import type { RpcError } from "#mesh/contract/errors.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import type { Order } from "./domain-order.ts";
+import { isClearingCart, type Order } from "./domain-order.ts";
 import type { Command, SagaEvent } from "./domain-saga.ts";
 
 /**
@@ -26,7 +26,11 @@ const timeoutsMs: Readonly<Record<Command["kind"], number>> = {
   void_payment: 10_000,
   refund_payment: 10_000,
   release_stock: 5_000,
+  restock: 5_000,
 };
+
+/** How long a buyer who waits for the answer waits for the cart as well. */
+const CART_BEFORE_ANSWER_MS = 1_000;
 
 export interface StepDeps {
   readonly cart: Client<typeof CartService>;
@@ -51,7 +55,7 @@ interface Task {
 }
 
 /**
- * Carries out commands: one call each (two, to settle a payment). Whatever fails for a reason that says nothing about
+ * Carries out commands: one call each. Whatever fails for a reason that says nothing about
  * the effect is `known: false`, to be tried again in the same way.
  */
 export function createSteps(deps: StepDeps): (
@@ -74,9 +78,11 @@ export function createSteps(deps: StepDeps): (
     void_payment: voidPayment(deps),
     refund_payment: refundPayment(deps),
     release_stock: releaseStock(deps),
+    restock: restock(deps),
   };
   return ({ kind, key }, order, { token, signal }) => {
-    const call = deps.background({ name: kind, timeoutMs: timeoutsMs[kind], signal });
+    const timeoutMs = isClearingCart(order) ? CART_BEFORE_ANSWER_MS : timeoutsMs[kind];
+    const call = deps.background({ name: kind, timeoutMs, signal });
     return perform[kind]({ order, requestId: `${order.id}:${key}`, call, token });
   };
 }
@@ -127,30 +133,28 @@ const authorizePayment =
     return unknown(asked.error);
   };
 
-/** Finds out how an authorization ended that nobody can ask for again, and ends one that still hangs. */
+/**
+ * Finds out how an authorization ended that nobody asks for any more, and has payments refuse it should it come late.
+ * With the token it is asked for again instead: what payments says then is as final.
+ */
 const settlePayment =
   ({ payments }: StepDeps) =>
   async ({ order, requestId, call, token }: Task): Promise<StepOutcome> => {
-    // After a first try a void may have been asked for, and there is no way back.
-    if (token !== undefined && order.attempts === 0) return event({ kind: "token_returned" });
-    const found = await payments.try.listPayments({ orderId: order.id, pageSize: 0, pageToken: "" }, call);
-    if (!found.ok) return unknown(found.error);
-    const inState = (...states: readonly Payment["state"][]) =>
-      found.value.payments.find(({ state }) => states.includes(state));
-    const live = inState(Payment_State.AUTHORIZED, Payment_State.CAPTURED);
-    if (live !== undefined) return event({ kind: "payment_authorized", paymentId: live.id });
-    const pending = inState(Payment_State.PENDING);
-    if (pending !== undefined) {
-      const ended = await payments.try.voidPayment({ requestId, paymentId: pending.id }, call);
-      return ended.ok ? afterSettling(ended.value.payment) : unknown(ended.error);
+    if (token !== undefined) return event({ kind: "token_returned" });
+    const { id: orderId, customerId } = order;
+    const request = { requestId, orderId, customerId, amount: totalOf(order) };
+    const settled = await payments.try.settleAuthorization(request, call);
+    if (!settled.ok) return unknown(settled.error);
+    const { payment } = settled.value;
+    if (payment === undefined) return malformed("payment");
+    const { id: paymentId, state, declineCode } = payment;
+    if (state === Payment_State.AUTHORIZED || state === Payment_State.CAPTURED) {
+      return event({ kind: "payment_authorized", paymentId });
     }
-    return afterSettling(inState(Payment_State.DECLINED));
+    // One that has lapsed since is as good as none.
+    const isDeclined = state === Payment_State.DECLINED;
+    return event({ kind: "payment_declined", declineCode: isDeclined ? declineCode : "abandoned" });
   };
-
-function afterSettling(payment: Payment | undefined): StepOutcome {
-  if (payment?.state !== Payment_State.DECLINED) return event({ kind: "payment_absent" });
-  return event({ kind: "payment_declined", declineCode: payment.declineCode });
-}
 
 const capturePayment =
   ({ payments }: StepDeps) =>
@@ -182,12 +186,16 @@ const voidPayment =
     return captured ? event({ kind: "payment_was_captured" }) : unknown(voided.error);
   };
 
+/** Gives back what is due first, or everything of an order that is undone. */
 const refundPayment =
   ({ payments }: StepDeps) =>
   async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
-    const request = { requestId, paymentId: order.paymentId ?? "", amount: totalOf(order), note: "order cancelled" };
+    const { currencyCode, total, paymentId = "" } = order;
+    const [{ amount, returnId }] = order.due.length > 0 ? order.due : [{ amount: total, returnId: undefined }];
+    const note = order.state === "CANCELLING" ? "order cancelled" : (returnId ?? "refund");
+    const request = { requestId, paymentId, amount: { currencyCode, minorUnits: amount }, note };
     const refunded = await payments.try.createRefund(request, call);
-    return refunded.ok ? event({ kind: "payment_refunded", amount: order.total }) : unknown(refunded.error);
+    return refunded.ok ? event({ kind: "payment_refunded", amount }) : unknown(refunded.error);
   };
 
 const commitStock =
@@ -206,7 +214,20 @@ const releaseStock =
   async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
     const request = { requestId, reservationId: order.reservationId ?? "" };
     const released = await inventory.try.releaseReservation(request, call);
-    return released.ok ? event({ kind: "stock_released" }) : unknown(released.error);
+    if (released.ok) return event({ kind: "stock_released" });
+    const { reason } = released.error;
+    return reason === "RESERVATION_COMMITTED" ? event({ kind: "stock_was_committed" }) : unknown(released.error);
+  };
+
+/** Takes back into stock the goods of what is due first, or everything of an order that is undone. */
+const restock =
+  ({ inventory }: StepDeps) =>
+  async ({ order, requestId, call }: Task): Promise<StepOutcome> => {
+    const sold = order.due[0]?.lines ?? order.lines;
+    const lines = sold.map(({ sku, quantity }) => ({ sku, quantity }));
+    const request = { requestId, reservationId: order.reservationId ?? "", lines };
+    const restocked = await inventory.try.restockReservation(request, call);
+    return restocked.ok ? event({ kind: "stock_restocked" }) : unknown(restocked.error);
   };
 
 const clearCart =
@@ -215,8 +236,8 @@ const clearCart =
     const items = order.lines.map(({ sku, quantity }) => ({ sku, quantity }));
     const cleared = await cart.try.clearCart({ requestId, cartId: order.cartId, items }, call);
     // A cart that is gone holds nothing of the order any more.
-    const gone = cleared.ok || cleared.error.reason === "CART_NOT_FOUND";
-    return gone ? event({ kind: "cart_cleared" }) : unknown(cleared.error);
+    if (cleared.ok || cleared.error.reason === "CART_NOT_FOUND") return event({ kind: "cart_cleared" });
+    return isClearingCart(order) ? event({ kind: "cart_postponed" }) : unknown(cleared.error);
   };
 
 function totalOf({ currencyCode, total }: Order): { readonly currencyCode: string; readonly minorUnits: bigint } {

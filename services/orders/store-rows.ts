@@ -1,12 +1,12 @@
 import type { Queryable } from "#mesh/postgres/index.ts";
 import type { Address, HistoryEntry, Order, OrderLine } from "./domain-order.ts";
-import type { OrderState, Rejection, Step } from "./domain-saga.ts";
+import type { Due, OrderState, Rejection, ReturnedLine, Step } from "./domain-saga.ts";
 
 /** The columns of `orders` that make an `Order`. Part of the text of statements. */
 export const orderColumns = `
   id, customer_id, cart_id, state, step, holds, reservation_id, payment_id, rejection_reason, rejection_message,
-  rejection_metadata, fence, attempts, version, currency_code, subtotal, shipping_price, total, refunded, email,
-  address, shipping_option_id, shipping_option_title, shipping_min_days, shipping_max_days, create_time, update_time`;
+  rejection_metadata, fence, attempts, version, currency_code, subtotal, shipping_price, total, refunded, promised,
+  announced, dues, dues_settled, cart_cleared, email, address, shipping_option_id, shipping_option_title, shipping_min_days, shipping_max_days, create_time, update_time`;
 
 /** A row of `orders`, as `orderColumns` has it. */
 export interface OrderRow {
@@ -29,6 +29,11 @@ export interface OrderRow {
   readonly shipping_price: bigint;
   readonly total: bigint;
   readonly refunded: bigint;
+  readonly promised: bigint;
+  readonly announced: number;
+  readonly dues: number;
+  readonly dues_settled: number;
+  readonly cart_cleared: boolean;
   readonly email: string;
   readonly address: Address;
   readonly shipping_option_id: string;
@@ -46,7 +51,15 @@ interface LineRow {
   readonly quantity: bigint;
   readonly unit_price: bigint;
   readonly line_total: bigint;
+  readonly announced_quantity: bigint;
   readonly returned_quantity: bigint;
+}
+
+interface DueRow {
+  readonly order_id: string;
+  readonly seq: number;
+  readonly return_id: string | null;
+  readonly amount: bigint;
 }
 
 interface EventRow {
@@ -58,67 +71,106 @@ interface EventRow {
   readonly note: string;
 }
 
-/** The orders of these rows with their lines and their histories, in the order of the rows. Two statements. */
+/** The orders of these rows with their lines and their histories, in the order of the rows. Two statements, and those of `getDue`. */
 export async function withHistory(db: Queryable, rows: readonly OrderRow[]): Promise<readonly Order[]> {
   if (rows.length === 0) return [];
   const ids = rows.map(({ id }) => id);
-  const [lines, events] = await Promise.all([getLines(db, ids), getEvents(db, ids)]);
+  const [lines, events, due] = await Promise.all([getLines(db, ids), getEvents(db, ids), getDue(db, rows)]);
   return rows.map((row) => {
     // Whatever came after the row was read is left out, so that the whole is of one moment.
     const history = (events.get(row.id) ?? []).filter(({ seq }) => seq <= row.version);
-    return toOrder(row, lines.get(row.id) ?? [], history);
+    return toOrder(row, { lines: lines.get(row.id) ?? [], history, due: due.get(row.id) ?? [] });
   });
 }
 
-/** The same without their histories. One statement. */
+/** The same without their histories. */
 export async function withLines(db: Queryable, rows: readonly OrderRow[]): Promise<readonly Order[]> {
   if (rows.length === 0) return [];
-  const lines = await getLines(
-    db,
-    rows.map(({ id }) => id),
-  );
-  return rows.map((row) => toOrder(row, lines.get(row.id) ?? [], []));
+  const ids = rows.map(({ id }) => id);
+  const [lines, due] = await Promise.all([getLines(db, ids), getDue(db, rows)]);
+  return rows.map((row) => toOrder(row, { lines: lines.get(row.id) ?? [], history: [], due: due.get(row.id) ?? [] }));
 }
 
-async function getLines(db: Queryable, ids: readonly string[]): Promise<ReadonlyMap<string, OrderLine[]>> {
+async function getLines(db: Queryable, ids: readonly string[]): Promise<ReadonlyMap<string, readonly OrderLine[]>> {
   const rows = await db.query<LineRow>(
-    `select order_id, sku, title, quantity, unit_price, line_total, returned_quantity
+    `select order_id, sku, title, quantity, unit_price, line_total, announced_quantity, returned_quantity
      from order_lines where order_id = any($1) order by order_id, position`,
     [ids],
   );
-  return groupBy(rows, (row) => ({
+  return groupBy(rows, orderOf, (row) => ({
     sku: row.sku,
     title: row.title,
     quantity: row.quantity,
     unitPrice: row.unit_price,
     lineTotal: row.line_total,
+    announcedQuantity: row.announced_quantity,
     returnedQuantity: row.returned_quantity,
   }));
 }
 
-async function getEvents(db: Queryable, ids: readonly string[]): Promise<ReadonlyMap<string, HistoryEntry[]>> {
+async function getEvents(db: Queryable, ids: readonly string[]): Promise<ReadonlyMap<string, readonly HistoryEntry[]>> {
   const rows = await db.query<EventRow>(
     `select order_id, seq, time, state, actor, note
      from order_events where order_id = any($1) order by order_id, seq`,
     [ids],
   );
-  return groupBy(rows, ({ seq, time, state, actor, note }) => ({ seq, time, state, actor, note }));
+  return groupBy(rows, orderOf, ({ seq, time, state, actor, note }) => ({ seq, time, state, actor, note }));
 }
 
-function groupBy<Row extends { readonly order_id: string }, T>(
+/** What is due to the buyers of these orders: nothing is asked for when it is nothing, two statements otherwise. */
+async function getDue(db: Queryable, orders: readonly OrderRow[]): Promise<ReadonlyMap<string, readonly Due[]>> {
+  const open = orders.filter(({ dues, dues_settled }) => dues_settled < dues);
+  if (open.length === 0) return new Map();
+  // Entries never change, so these are those of the moment at which the rows were read.
+  const rows = await db.query<DueRow>(
+    `select order_id, seq, return_id, amount
+     from order_dues join unnest($1::text[], $2::int[], $3::int[]) as open (id, settled, last)
+       on order_id = id and seq > settled and seq <= last
+     order by order_id, seq`,
+    [open.map(({ id }) => id), open.map(({ dues_settled }) => dues_settled), open.map(({ dues }) => dues)],
+  );
+  const returnIds = rows.flatMap(({ return_id }) => return_id ?? []);
+  const lines = returnIds.length === 0 ? undefined : await getReturnLines(db, returnIds);
+  return groupBy(rows, orderOf, ({ seq, return_id, amount }) => {
+    const returnId = return_id ?? undefined;
+    return { seq, returnId, lines: lines?.get(returnId ?? "") ?? [], amount };
+  });
+}
+
+/** The lines of these returns. */
+async function getReturnLines(
+  db: Queryable,
+  returnIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly ReturnedLine[]>> {
+  const rows = await db.query<{ readonly return_id: string; readonly sku: string; readonly quantity: bigint }>(
+    "select return_id, sku, quantity from order_return_lines where return_id = any($1) order by return_id, position",
+    [returnIds],
+  );
+  return groupBy(
+    rows,
+    ({ return_id }) => return_id,
+    ({ sku, quantity }) => ({ sku, quantity }),
+  );
+}
+
+function groupBy<Row, T>(
   rows: readonly Row[],
+  keyOf: (row: Row) => string,
   map: (row: Row) => T,
-): ReadonlyMap<string, T[]> {
+): ReadonlyMap<string, readonly T[]> {
   const groups = new Map<string, T[]>();
   for (const row of rows) {
-    const group = groups.get(row.order_id) ?? [];
+    const key = keyOf(row);
+    const group = groups.get(key) ?? [];
     group.push(map(row));
-    groups.set(row.order_id, group);
+    groups.set(key, group);
   }
   return groups;
 }
 
-function toOrder(row: OrderRow, lines: readonly OrderLine[], history: readonly HistoryEntry[]): Order {
+const orderOf = (row: { readonly order_id: string }): string => row.order_id;
+
+function toOrder(row: OrderRow, parts: Pick<Order, "lines" | "history" | "due">): Order {
   return {
     id: row.id,
     customerId: row.customer_id,
@@ -130,7 +182,11 @@ function toOrder(row: OrderRow, lines: readonly OrderLine[], history: readonly H
     paymentId: row.payment_id ?? undefined,
     rejection: toRejection(row),
     refunded: row.refunded,
-    lines,
+    promised: row.promised,
+    announced: row.announced,
+    dues: row.dues,
+    cartCleared: row.cart_cleared,
+    ...parts,
     currencyCode: row.currency_code,
     subtotal: row.subtotal,
     total: row.total,
@@ -143,7 +199,6 @@ function toOrder(row: OrderRow, lines: readonly OrderLine[], history: readonly H
       minDays: row.shipping_min_days,
       maxDays: row.shipping_max_days,
     },
-    history,
     createTime: row.create_time,
     updateTime: row.update_time,
     version: row.version,

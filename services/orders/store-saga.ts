@@ -3,8 +3,12 @@ import type { HistoryEntry, Order } from "./domain-order.ts";
 import type { Saga } from "./domain-saga.ts";
 import { type OrderRow, orderColumns, withHistory } from "./store-rows.ts";
 
-/** Whose view of an order a write rests on. Every write is guarded by it, and does nothing when it is out of date. */
-export type Guard = Pick<Order, "id" | "fence" | "state" | "step">;
+/**
+ * The view of an order that a write rests on: as its present holder, at this entry of its history. Every write is guarded
+ * by it, and does nothing when it is out of date. Each move is an entry, so nobody moves an order twice from one place,
+ * and what people asked for in between is never written over.
+ */
+export type Guard = Pick<Order, "id" | "fence" | "version">;
 
 /** What a move leaves behind. */
 export interface Moved {
@@ -17,21 +21,30 @@ export interface Moved {
   readonly delayMs: number;
 }
 
-/** Makes one move, with its entry in the history: both or neither. Undefined when the guard misses. */
-export async function advanceOrder(db: Queryable, guard: Guard, moved: Moved): Promise<HistoryEntry | undefined> {
+/**
+ * Makes one move, with its entry in the history; a return whose money is given back by it is REFUNDED: all or nothing.
+ * Undefined when the guard misses.
+ */
+export async function advanceOrder(
+  db: Queryable,
+  from: Guard & Pick<Order, "due">,
+  moved: Moved,
+): Promise<HistoryEntry | undefined> {
   const { saga, actor, note } = moved;
   const atRest = saga.step === "done";
-  const [row] = await db.query<{ readonly seq: number; readonly time: Date }>(advanceText, [
-    guard.id,
-    guard.fence,
-    guard.state,
-    guard.step,
+  const values = [
+    from.id,
+    from.fence,
+    from.version,
     saga.state,
     saga.step,
     saga.holds,
     saga.reservationId,
     saga.paymentId,
     saga.refunded,
+    saga.promised,
+    saga.dues - saga.due.length,
+    saga.cartCleared,
     saga.rejection?.reason,
     saga.rejection?.message,
     saga.rejection === undefined ? undefined : JSON.stringify(saga.rejection.metadata),
@@ -39,25 +52,40 @@ export async function advanceOrder(db: Queryable, guard: Guard, moved: Moved): P
     atRest ? undefined : moved.delayMs,
     actor,
     note,
-  ]);
+  ];
+  const settledReturn = from.due.length > saga.due.length ? from.due[0]?.returnId : undefined;
+  const [row] = await (settledReturn === undefined
+    ? db.query<EntryRow>(advanceText, values)
+    : db.query<EntryRow>(advanceAndRefundText, [...values, settledReturn]));
   return row === undefined ? undefined : { seq: row.seq, time: row.time, state: saga.state, actor, note };
 }
 
-const advanceText = `
+interface EntryRow {
+  readonly seq: number;
+  readonly time: Date;
+}
+
+const advanceWith = (more: string): string => `
   with moved as (
     update orders set
-      state = $5, step = $6, holds = $7, reservation_id = $8, payment_id = $9, refunded = $10,
-      rejection_reason = $11, rejection_message = $12, rejection_metadata = $13,
-      lease_until = now() + $14::int * interval '1 millisecond',
-      next_attempt_time = now() + $15::int * interval '1 millisecond',
+      state = $4, step = $5, holds = $6, reservation_id = $7, payment_id = $8,
+      refunded = $9, promised = $10, dues_settled = $11, cart_cleared = $12,
+      rejection_reason = $13, rejection_message = $14, rejection_metadata = $15,
+      lease_until = now() + $16::int * interval '1 millisecond',
+      next_attempt_time = now() + $17::int * interval '1 millisecond',
       attempts = 0, backoff_ms = 0, last_error = '',
       version = version + 1, step_time = now(), update_time = now()
-    where id = $1 and fence = $2 and state = $3 and step = $4
+    where id = $1 and fence = $2 and version = $3
     returning id, version, update_time, state, step
-  )
+  )${more}
   insert into order_events (order_id, seq, time, state, step, actor, note)
-  select id, version, update_time, state, step, $16, $17 from moved
+  select id, version, update_time, state, step, $18, $19 from moved
   returning seq, time`;
+
+const advanceText = advanceWith("");
+const advanceAndRefundText = advanceWith(`, refunded_return as (
+    update order_returns set state = 'REFUNDED', update_time = moved.update_time from moved where order_returns.id = $20
+  )`);
 
 /**
  * Notes that a step was tried in vain: it is due again after `backoffMs`. The caller goes on holding the order for
@@ -75,21 +103,12 @@ export async function recordFailure(
 ): Promise<boolean> {
   const rows = await db.query(
     `update orders set
-       attempts = $5, backoff_ms = $6::int, last_error = $7,
-       next_attempt_time = now() + $6::int * interval '1 millisecond',
-       lease_until = now() + $8::int * interval '1 millisecond'
-     where id = $1 and fence = $2 and state = $3 and step = $4
+       attempts = $4, backoff_ms = $5::int, last_error = $6,
+       next_attempt_time = now() + $5::int * interval '1 millisecond',
+       lease_until = now() + $7::int * interval '1 millisecond'
+     where id = $1 and fence = $2 and version = $3
      returning 1 as written`,
-    [
-      guard.id,
-      guard.fence,
-      guard.state,
-      guard.step,
-      failure.attempts,
-      failure.backoffMs,
-      failure.error,
-      failure.leaseMs,
-    ],
+    [guard.id, guard.fence, guard.version, failure.attempts, failure.backoffMs, failure.error, failure.leaseMs],
   );
   return rows.length > 0;
 }
@@ -133,7 +152,7 @@ const claimText = `
 
 /**
  * Takes up to `limit` of these orders, which a token is here for, when they wait for nothing else: nobody holds them, and
- * nothing has been done yet about an authorization that was given up. That they are not due yet does not matter.
+ * it is not known yet what became of an authorization that was given up. That they are not due yet does not matter.
  */
 export async function claimForTokens(
   db: Queryable,
@@ -142,7 +161,7 @@ export async function claimForTokens(
   const rows = await db.query<OrderRow>(
     `with waiting as (
        select id as waiting_id from orders
-       where id = any($1) and state = 'PENDING' and step = 'settle_payment' and attempts = 0 and lease_until is null
+       where id = any($1) and state = 'PENDING' and step = 'settle_payment' and lease_until is null
        limit $2
        for no key update skip locked
      )
@@ -156,7 +175,8 @@ export async function claimForTokens(
 
 /**
  * Writes a move that somebody asked for, on an order which the transaction has locked. Whoever holds the order goes on
- * holding it, and finds at the next write that it stands elsewhere.
+ * holding it, and finds at the next write that it stands elsewhere, or that more is due. A step that goes on keeps its
+ * tries and its wait; a new one is due at once.
  */
 export async function redirectOrder(
   tx: Queryable,
@@ -164,22 +184,30 @@ export async function redirectOrder(
   moved: Pick<Moved, "saga" | "actor" | "note">,
 ): Promise<HistoryEntry> {
   const { saga, actor, note } = moved;
-  const [row] = await tx.query<{ readonly seq: number; readonly time: Date }>(
-    `with moved as (
-       update orders set
-         state = $2, step = $3, attempts = 0, backoff_ms = 0, last_error = '', next_attempt_time = now(),
-         version = version + 1, step_time = now(), update_time = now()
-       where id = $1
-       returning id, version, update_time, state, step
-     )
-     insert into order_events (order_id, seq, time, state, step, actor, note)
-     select id, version, update_time, state, step, $4, $5 from moved
-     returning seq, time`,
-    [order.id, saga.state, saga.step, actor, note],
-  );
+  const values = [order.id, saga.state, saga.step, saga.promised, saga.announced, saga.dues, actor, note];
+  const [row] = await tx.query<EntryRow>(redirectText, values);
   if (row === undefined) throw new Error(`The order ${order.id} is gone though it is locked.`);
   return { seq: row.seq, time: row.time, state: saga.state, actor, note };
 }
+
+const redirectText = `
+  with now_at as (
+    select id as at_id, state = $2 and step = $3 as same from orders where id = $1
+  ), moved as (
+    update orders set
+      state = $2, step = $3, promised = $4, announced = $5, dues = $6,
+      attempts = case when same then attempts else 0 end,
+      backoff_ms = case when same then backoff_ms else 0 end,
+      last_error = case when same then last_error else '' end,
+      next_attempt_time = case when same then next_attempt_time else now() end,
+      step_time = case when same then step_time else now() end,
+      version = version + 1, update_time = now()
+    from now_at where id = at_id
+    returning id, version, update_time, state, step
+  )
+  insert into order_events (order_id, seq, time, state, step, actor, note)
+  select id, version, update_time, state, step, $7, $8 from moved
+  returning seq, time`;
 
 /** Makes an order due at once if it failed at least `minAttempts` times in its present step. False when it has not. */
 export async function retryNow(

@@ -1,6 +1,6 @@
 import type { Queryable } from "#mesh/postgres/index.ts";
 import type { Order, StuckOrder } from "./domain-order.ts";
-import { initialSaga, type OrderState } from "./domain-saga.ts";
+import { newSaga, type OrderState } from "./domain-saga.ts";
 import { type OrderRow, orderColumns, withHistory, withLines } from "./store-rows.ts";
 
 /** An order that is about to be placed. */
@@ -28,15 +28,16 @@ export interface NewOrder
  */
 export async function insertOrder(db: Queryable, order: NewOrder, leaseMs: number): Promise<Order | undefined> {
   const { shippingOption, lines } = order;
+  const saga = newSaga(order.total);
   const [row] = await db.query<{ readonly time: Date }>(insertOrderText, [
     order.id,
     order.customerId,
     order.requestId,
     order.requestHash,
     order.cartId,
-    initialSaga.state,
-    initialSaga.step,
-    initialSaga.holds,
+    saga.state,
+    saga.step,
+    saga.holds,
     leaseMs,
     order.currencyCode,
     order.subtotal,
@@ -57,11 +58,10 @@ export async function insertOrder(db: Queryable, order: NewOrder, leaseMs: numbe
   ]);
   if (row === undefined) return undefined;
   const { requestId: _id, requestHash: _hash, ...rest } = order;
-  const { state } = initialSaga;
   return {
     ...rest,
-    ...initialSaga,
-    history: [{ seq: 1, time: row.time, state, actor: order.customerId, note: PLACED_NOTE }],
+    ...saga,
+    history: [{ seq: 1, time: row.time, state: saga.state, actor: order.customerId, note: PLACED_NOTE }],
     createTime: row.time,
     updateTime: row.time,
     version: 1,

@@ -37,7 +37,7 @@ function conflict(state: OrderState): string {
   switch (state) {
     case "CONFIRMED":
     case "PAID":
-      return "The stock is sold already, and this version of the shop cannot take it back.";
+      return "Goods of the order come back or money was given back; announce a return of the rest instead.";
     case "PENDING":
       return "The order is about to be rejected by itself.";
     case "SHIPPED":

@@ -78,7 +78,7 @@ async function planOrder(
     requestId,
     requestHash,
     cartId: quoted.value.cartId,
-    lines: lines.map((line) => ({ ...line, returnedQuantity: 0n })),
+    lines: lines.map((line) => ({ ...line, announcedQuantity: 0n, returnedQuantity: 0n })),
     currencyCode: subtotal.currencyCode,
     subtotal: subtotal.minorUnits,
     total: option.total.minorUnits,

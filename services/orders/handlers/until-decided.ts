@@ -1,13 +1,22 @@
 import { systemClock } from "#mesh/clock.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { OrderWatch } from "../changes.ts";
-import { isDecided, type Order } from "../domain-order.ts";
+import { isClearingCart, isDecided, type Order } from "../domain-order.ts";
 import type { Deps } from "./deps.ts";
 
 /** No caller is kept waiting for longer. */
 const MAX_WAIT_MS = 60_000;
 
-/** Follows the order until it is known what becomes of it, or the caller's time is almost up, or the caller is gone. */
+/**
+ * How long a buyer waits at the most for the cart of an accepted order: a little longer than the call takes that clears
+ * it. Only when that call's process is gone it takes longer, and is not waited for.
+ */
+const MAX_CART_WAIT_MS = 1_500;
+
+/**
+ * Follows the order until it is known what becomes of it and its goods are out of the cart, so that whoever shops on at
+ * once does not find them there; or until the caller's time is almost up, or the caller is gone.
+ */
 export async function untilDecided(
   { answerMarginMs }: Pick<Deps, "answerMarginMs">,
   {
@@ -20,12 +29,14 @@ export async function untilDecided(
   const timeUp = new AbortController();
   const stop = (): void => timeUp.abort();
   const timer = setTimeout(stop, Math.min(Math.max(leftMs, 0), MAX_WAIT_MS));
+  let cartTimer: NodeJS.Timeout | undefined;
   call.signal.addEventListener("abort", stop);
   // A signal that has aborted before tells nobody any more.
   if (call.signal.aborted) stop();
   try {
     let order = placed;
-    while (!isDecided(order)) {
+    while (!isDecided(order) || isClearingCart(order)) {
+      if (isDecided(order)) cartTimer ??= setTimeout(stop, MAX_CART_WAIT_MS);
       const next = await watch.next(order.version, timeUp.signal);
       if (next === undefined) break;
       order = next;
@@ -33,6 +44,7 @@ export async function untilDecided(
     return order;
   } finally {
     clearTimeout(timer);
+    clearTimeout(cartTimer);
     call.signal.removeEventListener("abort", stop);
   }
 }

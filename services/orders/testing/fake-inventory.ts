@@ -3,6 +3,7 @@ import type {
   CommitReservationRequest,
   CreateReservationRequest,
   ReleaseReservationRequest,
+  RestockReservationRequest,
 } from "#gen/shop/inventory/v1/inventory_service.ts";
 import { type Reservation, Reservation_State } from "#gen/shop/inventory/v1/stock.ts";
 import type { Implementation } from "#mesh/contract/contract.ts";
@@ -36,7 +37,12 @@ export function fakeInventory(interference: Interference): FakeInventory {
     if (reservation.state !== Reservation_State.ACTIVE) return { reservation };
     return { reservation: books.end(reservation, Reservation_State.RELEASED) };
   };
-  const handlers = { createReservation: createReservation(books), commitReservation, releaseReservation };
+  const handlers = {
+    createReservation: createReservation(books),
+    commitReservation,
+    releaseReservation,
+    restockReservation: restockReservation(books),
+  };
   return {
     available: books.available,
     reservations: books.reservations,
@@ -54,6 +60,7 @@ function newBooks() {
     available,
     reservations,
     byRequest: new Map<string, { readonly body: string; readonly reservationId: string }>(),
+    restocked: new Set<string>(),
     end: (reservation: Reservation, state: Reservation["state"]): Reservation => {
       if (state !== Reservation_State.COMMITTED) {
         for (const { sku, quantity } of reservation.lines) available.set(sku, (available.get(sku) ?? 0n) + quantity);
@@ -99,4 +106,26 @@ const createReservation =
     reservations.set(reservation.id, reservation);
     byRequest.set(requestId, { body, reservationId: reservation.id });
     return { reservation };
+  };
+
+const restockReservation =
+  ({ available, reservations, restocked, find }: ReturnType<typeof newBooks>) =>
+  async ({ requestId, reservationId, lines }: RestockReservationRequest) => {
+    const reservation = find(reservationId);
+    if (restocked.has(requestId)) return { reservation };
+    if (reservation.state !== Reservation_State.COMMITTED) throw fail("RESERVATION_NOT_COMMITTED", "not sold");
+    for (const { sku, quantity } of lines) {
+      const sold = reservation.lines.find((line) => line.sku === sku);
+      const left = (sold?.quantity ?? 0n) - (sold?.restockedQuantity ?? 0n);
+      if (quantity > left) throw fail("QUANTITY_TOO_LARGE", "too many", { sku, restockable: `${left}` });
+    }
+    for (const { sku, quantity } of lines) available.set(sku, (available.get(sku) ?? 0n) + quantity);
+    const came = (sku: string) => lines.find((line) => line.sku === sku)?.quantity ?? 0n;
+    const changed = {
+      ...reservation,
+      lines: reservation.lines.map((line) => ({ ...line, restockedQuantity: line.restockedQuantity + came(line.sku) })),
+    };
+    reservations.set(reservationId, changed);
+    restocked.add(requestId);
+    return { reservation: changed };
   };

@@ -4,7 +4,7 @@ import type {
   AuthorizePaymentRequest,
   CapturePaymentRequest,
   CreateRefundRequest,
-  ListPaymentsRequest,
+  SettleAuthorizationRequest,
   VoidPaymentRequest,
 } from "#gen/shop/payments/v1/payment_service.ts";
 import type { Implementation } from "#mesh/contract/contract.ts";
@@ -16,8 +16,8 @@ export interface FakePayments {
   readonly payments: Map<string, Payment>;
   /** Has an authorization lapse, as one does that nobody captures. */
   lapse(paymentId: string): void;
-  /** Notes a payment of which the payment gateway's answer is not known. */
-  leavePending(orderId: string): void;
+  /** Refunds that were made, by request_id. */
+  readonly refunds: Map<string, bigint>;
   readonly service: Implementation;
 }
 
@@ -39,25 +39,29 @@ export function fakePayments(interference: Interference): FakePayments {
     const open = payment.state === Payment_State.PENDING || payment.state === Payment_State.AUTHORIZED;
     return { payment: open ? change(payment, { state: Payment_State.VOIDED }) : payment };
   };
-  const createRefund = async ({ paymentId, amount }: CreateRefundRequest) => {
+  const refunds = new Map<string, bigint>();
+  const createRefund = async ({ requestId, paymentId, amount }: CreateRefundRequest) => {
     const payment = find(paymentId);
+    const minorUnits = amount?.minorUnits ?? 0n;
+    const known = refunds.get(requestId);
+    if (known !== undefined && known !== minorUnits) throw meshFailure("REQUEST_ID_REUSED", "reused");
+    if (known !== undefined) return { refund: undefined, payment };
     if (payment.state !== Payment_State.CAPTURED) throw conflict(payment);
-    return { refund: undefined, payment: change(payment, { refunded: amount }) };
+    const refunded = (payment.refunded?.minorUnits ?? 0n) + minorUnits;
+    if (refunded > (payment.captured?.minorUnits ?? 0n)) throw fail("AMOUNT_TOO_LARGE", "too much");
+    refunds.set(requestId, minorUnits);
+    const currencyCode = amount?.currencyCode ?? "";
+    return { refund: undefined, payment: change(payment, { refunded: { currencyCode, minorUnits: refunded } }) };
   };
-  const listPayments = async ({ orderId }: ListPaymentsRequest) => ({
-    payments: [...payments.values()].filter((payment) => payment.orderId === orderId).reverse(),
-    nextPageToken: "",
-  });
   const authorizePayment = authorize(books);
-  const handlers = { authorizePayment, capturePayment, voidPayment, createRefund, listPayments };
+  const settleAuthorization = settle(books);
+  const handlers = { authorizePayment, settleAuthorization, capturePayment, voidPayment, createRefund };
   return {
     payments,
     lapse: (paymentId) => {
       change(find(paymentId), { state: Payment_State.EXPIRED });
     },
-    leavePending: (orderId) => {
-      books.add({ orderId });
-    },
+    refunds,
     service: partialService(PaymentService, handlers, interference),
   };
 }
@@ -85,21 +89,38 @@ function newBooks() {
 const authorize =
   ({ payments, byRequest, change, add, find }: ReturnType<typeof newBooks>) =>
   async ({ requestId, orderId, customerId, amount, paymentToken }: AuthorizePaymentRequest) => {
-    const body = JSON.stringify([orderId, customerId, `${amount?.minorUnits}`, paymentToken]);
+    const body = bodyOf({ orderId, customerId, amount });
     const known = byRequest.get(requestId);
     if (known !== undefined && known.body !== body) throw meshFailure("REQUEST_ID_REUSED", "reused");
     const other = [...payments.values()].find((one) => one.orderId === orderId && live.includes(one.state));
     if (known === undefined && other !== undefined) throw fail("ORDER_HAS_PAYMENT", "paid", { payment_id: other.id });
     const payment = known === undefined ? add({ orderId, customerId, amount }) : find(known.paymentId);
     byRequest.set(requestId, { body, paymentId: payment.id });
-    const declined = paymentToken === "tok_declined";
     if (payment.state === Payment_State.PENDING) {
+      const declined = paymentToken === "tok_declined";
       const state = declined ? Payment_State.DECLINED : Payment_State.AUTHORIZED;
       change(payment, { state, declineCode: declined ? "card_declined" : "" });
     }
-    if (declined) throw fail("PAYMENT_DECLINED", "declined", { decline_code: "card_declined" });
+    const { state, declineCode } = find(payment.id);
+    if (state === Payment_State.DECLINED) throw fail("PAYMENT_DECLINED", "declined", { decline_code: declineCode });
     return { payment: find(payment.id) };
   };
+
+/** What was never asked for is declined from now on. */
+const settle =
+  ({ byRequest, add, find }: ReturnType<typeof newBooks>) =>
+  async ({ requestId, orderId, customerId, amount }: SettleAuthorizationRequest) => {
+    const body = bodyOf({ orderId, customerId, amount });
+    const known = byRequest.get(requestId);
+    if (known !== undefined && known.body !== body) throw meshFailure("REQUEST_ID_REUSED", "reused");
+    if (known !== undefined) return { payment: find(known.paymentId) };
+    const payment = add({ orderId, customerId, amount, state: Payment_State.DECLINED, declineCode: "abandoned" });
+    byRequest.set(requestId, { body, paymentId: payment.id });
+    return { payment };
+  };
+
+const bodyOf = ({ orderId, customerId, amount }: Omit<SettleAuthorizationRequest, "requestId">): string =>
+  JSON.stringify([orderId, customerId, `${amount?.minorUnits}`]);
 
 function conflict(payment: Payment): Error {
   const state = Object.entries(Payment_State).find(([, value]) => value === payment.state)?.[0] ?? "";

@@ -16,7 +16,7 @@ export function shopForEachTest(options?: Parameters<typeof startTestShop>[1]): 
   });
   afterAll(() => database?.close());
   beforeEach(async () => {
-    await started(database).db.query("truncate orders, order_lines, order_events, once_requests");
+    await started(database).db.query("truncate orders, once_requests cascade");
     shop = await startTestShop(started(database).db, options);
   });
   afterEach(() => shop?.close());

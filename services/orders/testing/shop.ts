@@ -42,7 +42,7 @@ export interface TestShop {
 /** Short, so that tests do not wait; a lease outlives a test unless the test takes it away. */
 export const testTimings: RunnerTimings = {
   leaseMs: 60_000,
-  quietMs: 50,
+  tokenWaitMs: 50,
   tokenMs: 60_000,
   inlineBackoffMs: 50,
   claimIntervalMs: 25,
