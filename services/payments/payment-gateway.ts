@@ -23,8 +23,14 @@ export interface PaymentGateway {
    * that is still on its way may yet come.
    */
   lookUp(operation: Operation): Promise<Answer<Effect & Partial<Authorization>> | Absent>;
-  /** Where an authorization stands now. */
-  find(authorizationReference: string): Promise<Answer<AuthorizationRecord>>;
+  /** Where an authorization stands now; `absent` when the gateway has none of this name. */
+  find(authorizationReference: string): Promise<Answer<AuthorizationRecord> | Absent>;
+  /**
+   * What moved by the gateway's books, in about the order in which it came to be: the page after a cursor, which is that
+   * of an earlier page, or undefined for the very first. What came to be is on some page within seconds, and on none
+   * that was read before; it may be on two. Never more than `MAX_PAGE_TRANSACTIONS`.
+   */
+  listTransactions(after: string | undefined): Promise<Done<TransactionPage> | Open>;
   /** The event in a webhook, when the signature is the gateway's and fresh; undefined otherwise. */
   parseWebhook(signature: string, body: Uint8Array, now: Date): WebhookEvent | undefined;
 }
@@ -126,8 +132,33 @@ export interface Authorization extends Effect {
 /** An authorization by the gateway's books; amounts in minor units. */
 export interface AuthorizationRecord {
   readonly status: AuthorizationStatus;
+  readonly currencyCode: string;
+  readonly amount: bigint;
   readonly captured: bigint;
   readonly refunded: bigint;
+  /** The gateway's id of the capture, when there is one. */
+  readonly captureReference: string | undefined;
+  /** What we called it: the order. Empty when it was not asked for by us. */
+  readonly ourReference: string;
+}
+
+/** How many transactions a page holds at most. */
+export const MAX_PAGE_TRANSACTIONS = 500;
+
+export interface TransactionPage {
+  readonly transactions: readonly Transaction[];
+  /** Where to go on, now or later; undefined while there was never anything. */
+  readonly cursor: string | undefined;
+  /** Whether there is another page already. */
+  readonly more: boolean;
+}
+
+/** Something that moved money, or set it aside, or let it go. */
+export interface Transaction {
+  readonly kind: Operation["kind"];
+  readonly authorizationReference: string;
+  readonly currencyCode: string;
+  readonly amount: bigint;
 }
 
 export interface WebhookEvent {

@@ -1,16 +1,20 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
-import type {
-  Answer,
-  Authorization,
-  AuthorizationRecord,
-  AuthorizationStatus,
-  AuthorizeRequest,
-  Declined,
-  Done,
-  Effect,
-  Open,
-  PaymentGateway,
-  WebhookEvent,
+import {
+  type Answer,
+  type Authorization,
+  type AuthorizationRecord,
+  type AuthorizationStatus,
+  type AuthorizeRequest,
+  type Declined,
+  type Done,
+  type Effect,
+  isOpen,
+  MAX_PAGE_TRANSACTIONS,
+  type Open,
+  type PaymentGateway,
+  type Transaction,
+  type TransactionPage,
+  type WebhookEvent,
 } from "../payment-gateway.ts";
 
 export interface SimulatorSettings {
@@ -48,7 +52,11 @@ export function simulatorGateway({ url, apiKey, webhookSecret }: SimulatorSettin
         effectOf,
       ),
     lookUp: ({ key, kind }) => lookUp(send, key, kind === "AUTHORIZE" ? authorizationOf : effectOf),
-    find: async (authorizationReference) => answerOf(await send(authorizationPath(authorizationReference)), recordOf),
+    find: async (authorizationReference) => {
+      const reply = await send(authorizationPath(authorizationReference));
+      return errorCode(reply) === "authorization_not_found" ? { kind: "absent" } : answerOf(reply, recordOf);
+    },
+    listTransactions: (after) => listTransactions(send, after),
     parseWebhook: (signature, body, now) =>
       webhookSecret === undefined ? undefined : parseWebhook(webhookSecret, signature, body, now),
   };
@@ -78,7 +86,7 @@ async function lookUp<Value>(
   read: (body: unknown) => Value,
 ): Promise<Answer<Value> | { readonly kind: "absent" }> {
   const reply = await send(`/v1/operations?idempotency_key=${encodeURIComponent(key)}`);
-  if (reply.status === 404) return { kind: "absent" };
+  if (errorCode(reply) === "operation_not_found") return { kind: "absent" };
   const found = answerOf(reply, (body) => body);
   if (found.kind !== "ok") return found;
   return answerOf({ status: Number(field(found.value, "status")), body: field(found.value, "answer") }, read);
@@ -167,12 +175,47 @@ function authorizationOf(body: unknown): Authorization {
 }
 
 function recordOf(body: unknown): AuthorizationRecord {
+  const [capture] = list(field(body, "captures"));
   return {
     status: statusOf(body),
+    currencyCode: text(field(body, "currency")),
+    amount: BigInt(text(field(body, "amount"))),
     captured: BigInt(text(field(body, "captured_amount"))),
     refunded: BigInt(text(field(body, "refunded_amount"))),
+    captureReference: capture === undefined ? undefined : text(field(capture, "id")),
+    ourReference: text(field(body, "reference")),
   };
 }
+
+async function listTransactions(send: Send, after: string | undefined): Promise<Done<TransactionPage> | Open> {
+  const from = after === undefined ? "" : `&after=${encodeURIComponent(after)}`;
+  const answer = answerOf(await send(`/v1/transactions?limit=${MAX_PAGE_TRANSACTIONS}${from}`), (body) => ({
+    transactions: list(field(body, "transactions")).map(transactionOf),
+    cursor: text(field(body, "next_after")),
+    more: field(body, "has_more") === true,
+  }));
+  if (answer.kind === "ok" || isOpen(answer)) return answer;
+  throw new Error(`the payment gateway does not show its transactions: ${answer.code}`);
+}
+
+function transactionOf(body: unknown): Transaction {
+  const type = text(field(body, "type"));
+  const kind = TRANSACTIONS[type];
+  if (kind === undefined) throw new Error(`the payment gateway sent a transaction of the type ${type}, which is none`);
+  return {
+    kind,
+    authorizationReference: text(field(body, "authorization_id")),
+    currencyCode: text(field(body, "currency")),
+    amount: BigInt(text(field(body, "amount"))),
+  };
+}
+
+const TRANSACTIONS: Readonly<Record<string, Transaction["kind"]>> = {
+  authorization: "AUTHORIZE",
+  capture: "CAPTURE",
+  void: "VOID",
+  refund: "REFUND",
+};
 
 function statusOf(body: unknown): AuthorizationStatus {
   const state = text(field(body, "state"));
@@ -194,6 +237,11 @@ function statusOf(body: unknown): AuthorizationStatus {
 function field(value: unknown, name: string): unknown {
   if (typeof value !== "object" || value === null || !(name in value)) return undefined;
   return Object.entries(value).find(([key]) => key === name)?.[1];
+}
+
+function list(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new Error("the payment gateway's answer lacks a list that it must have");
 }
 
 function text(value: unknown): string {
