@@ -1,7 +1,7 @@
-import { writeSync } from "node:fs";
-import { type DestinationStream, destination, type Logger, pino } from "pino";
+import { type DestinationStream, type Logger, pino } from "pino";
 import { systemClock } from "#mesh/clock.ts";
 import { RpcError } from "#mesh/contract/errors.ts";
+import { createLineOutput, fileSink } from "#mesh/telemetry/line-output.ts";
 
 export type { Logger } from "pino";
 
@@ -15,10 +15,6 @@ export interface LogOptions {
   readonly destination?: DestinationStream;
 }
 
-/** Lines are gathered up to this size: one write for some two hundred calls, which else cost more than the lines. */
-const BUFFER_BYTES = 64 * 1024;
-/** A line waits no longer than this. What is left is written when the process exits; a kill loses it. */
-const FLUSH_INTERVAL_MS = 100;
 /** How far a chain of causes is followed. */
 const MAX_CAUSES = 5;
 
@@ -39,31 +35,9 @@ export function createLogger(options: LogOptions): Logger {
 
 const STDOUT = 1;
 
-function isWritable(fd: number): boolean {
-  try {
-    writeSync(fd, "\n");
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 function standardOutput(): DestinationStream {
-  const output = destination({
-    dest: STDOUT,
-    sync: false,
-    minLength: BUFFER_BYTES,
-    maxWrite: 2 * BUFFER_BYTES,
-    periodicFlush: FLUSH_INTERVAL_MS,
-  });
-  // Whoever started this process may have been the reader too. Against a broken pipe sonic-boom repeats its last write
-  // for ever, so when they are gone an empty line tries the pipe first. (To listen for their going would keep a process
-  // alive that has nothing else to do.)
-  const hadParent = process.connected;
-  const flushSync = output.flushSync.bind(output);
-  output.flushSync = () => {
-    if (!hadParent || process.connected || isWritable(STDOUT)) flushSync();
-  };
+  const output = createLineOutput(fileSink(STDOUT));
+  process.once("exit", () => output.flushSync());
   return output;
 }
 
