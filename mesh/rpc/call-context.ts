@@ -44,7 +44,7 @@ export class CallContext implements Call {
   #log: Logger | undefined;
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
-  readonly #listeners = new Set<AbortListener>();
+  #listeners: Set<AbortListener> | undefined;
 
   constructor(init: CallInit) {
     this.method = init.method;
@@ -79,17 +79,18 @@ export class CallContext implements Call {
     if (this.#abortReason !== undefined) return;
     this.#abortReason = reason;
     this.#controller?.abort(reason);
-    for (const listener of this.#listeners) listener.onAbort(reason);
-    this.#listeners.clear();
+    for (const listener of this.#listeners ?? []) listener.onAbort(reason);
+    this.#listeners = undefined;
   }
 
   /** Listens until it is told or leaves. A call that is already over tells nobody: look at `abortReason` first. */
   listen(listener: AbortListener): void {
+    this.#listeners ??= new Set();
     this.#listeners.add(listener);
   }
 
   leave(listener: AbortListener): void {
-    this.#listeners.delete(listener);
+    this.#listeners?.delete(listener);
   }
 }
 

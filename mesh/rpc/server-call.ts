@@ -40,8 +40,8 @@ export class ServerCall<State> {
   #timer: NodeJS.Timeout | undefined;
   #waiting: Waiting<Buffer | undefined> | undefined;
   #writing: Waiting<void> | undefined;
+  #only: Waiting<Buffer> | undefined;
   #single: Buffer | undefined;
-  #wantsSingle = false;
   #onEnd: (() => void) | undefined;
 
   constructor(wire: ServerInterceptingCallInterface, service: string, state: State, events: ServerCallEvents<State>) {
@@ -93,40 +93,40 @@ export class ServerCall<State> {
   }
 
   /** The one request of a method that takes one. Rejects with INVALID_REQUEST when the caller sends none, or more. */
-  async readOnly(): Promise<Buffer> {
-    this.#wantsSingle = true;
-    const bytes = await this.read();
-    if (bytes === undefined) throw meshFailure("INVALID_REQUEST", "the call came without a request message");
-    return bytes;
+  readOnly(): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      if (this.ended) return reject(this.endReason);
+      this.#only = { resolve, reject };
+      this.#wire.startRead();
+    });
   }
 
   #onMessage(bytes: Buffer): void {
-    if (!this.#wantsSingle) {
+    if (this.#only === undefined) {
       this.#settleRead(bytes);
     } else if (this.#single === undefined) {
       this.#single = bytes;
       this.#wire.startRead(); // only the end of the stream tells that it was the only one
     } else {
-      this.#rejectRead(meshFailure("INVALID_REQUEST", "the method takes one request message, and more came"));
+      this.#only.reject(meshFailure("INVALID_REQUEST", "the method takes one request message, and more came"));
     }
   }
 
   #onHalfClose(): void {
-    if (this.#wantsSingle) this.#settleRead(this.#single);
-    // The turn of I/O after the timer sees a cancel that is already in the socket.
-    else setTimeout(() => setImmediate(() => this.#settleRead(undefined)), HALF_CLOSE_GRACE_MS);
+    if (this.#only === undefined) {
+      // The turn of I/O after the timer sees a cancel that is already in the socket.
+      setTimeout(() => setImmediate(() => this.#settleRead(undefined)), HALF_CLOSE_GRACE_MS);
+    } else if (this.#single === undefined) {
+      this.#only.reject(meshFailure("INVALID_REQUEST", "the call came without a request message"));
+    } else {
+      this.#only.resolve(this.#single);
+    }
   }
 
   #settleRead(bytes: Buffer | undefined): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.resolve(bytes);
-  }
-
-  #rejectRead(reason: Error): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    waiting?.reject(reason);
   }
 
   /** Sends a response; resolves when the transport has taken it, so that a slow caller slows the writer down. */
@@ -164,7 +164,8 @@ export class ServerCall<State> {
     this.ended = true;
     this.endReason = reason;
     clearTimeout(this.#timer);
-    this.#rejectRead(reason);
+    this.#only?.reject(reason);
+    this.#waiting?.reject(reason);
     this.#writing?.reject(reason);
     this.#onEnd?.();
     return true;

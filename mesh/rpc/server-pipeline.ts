@@ -40,8 +40,12 @@ async function serve(call: ServedCall): Promise<void> {
     state.user = user instanceof Promise ? await user : user;
     authorizeCaller(call);
     const context = makeContext(call);
-    if (method.responseStream) await answerWithStream(call, context);
-    else await answerOnce(call, context);
+    const bytes = method.requestStream ? undefined : await call.readOnly();
+    admit(call);
+    const request = bytes === undefined ? validateEach(call) : state.route.read(bytes);
+    const answer = handle(call, request, context);
+    if (method.responseStream) await writeEach(call, answer);
+    else writeOnly(call, await answer);
   } catch (error) {
     end(call, toAnswer(method, error));
   } finally {
@@ -153,29 +157,19 @@ async function* validateEach(call: ServedCall): AsyncGenerator<unknown, void> {
 
 // --- handle: the typed handler, and its answer on its way ----------------------------------------------------------
 
-/** Admits and validates in the order that the kind of method allows, and calls the handler. */
-async function handle(call: ServedCall, context: Call): Promise<unknown> {
-  const { route } = call.state;
+function handle({ state }: ServedCall, request: unknown, context: Call): unknown {
   // The contract's types tie the handler to the method that decoded the request.
-  const handler = route.handler as (request: unknown, call: Call) => unknown;
-  if (route.method.requestStream) {
-    admit(call);
-    return handler(validateEach(call), context);
-  }
-  const bytes = await call.readOnly();
-  admit(call);
-  return handler(route.read(bytes), context);
+  const handler = state.route.handler as (request: unknown, call: Call) => unknown;
+  return handler(request, context);
 }
 
-async function answerOnce(call: ServedCall, context: Call): Promise<void> {
-  const response = await handle(call, context);
+function writeOnly(call: ServedCall, response: unknown): void {
   if (call.succeed(call.state.route.method.encodeResponse(response))) logCall(call.state);
 }
 
 /** Writes one message after the other, each when the transport has taken the last; stops asking when the call ends. */
-async function answerWithStream(call: ServedCall, context: Call): Promise<void> {
+async function writeEach(call: ServedCall, responses: unknown): Promise<void> {
   const { info, encodeResponse } = call.state.route.method;
-  const responses = await handle(call, context);
   if (!isAsyncIterable(responses)) throw new TypeError(`the handler of ${info.path} gave no stream`);
   const iterator = responses[Symbol.asyncIterator]();
   let exhausted = false;
