@@ -13,9 +13,10 @@ export function startOnceSweep(deps: {
   readonly db: Database;
   readonly clock: Clock;
   readonly log: Pick<Logger, "warn">;
+  readonly everyMs?: number;
 }): Background {
-  const { db, clock, log } = deps;
-  return repeat({ name: "forgetting old answers", everyMs: ONCE_SWEEP_INTERVAL_MS, log }, async () => {
-    await sweepOnce(db, new Date(clock.now().getTime() - ONCE_RETENTION_MS));
+  const { db, clock, log, everyMs = ONCE_SWEEP_INTERVAL_MS } = deps;
+  return repeat({ name: "forgetting old answers", everyMs, log }, async (signal) => {
+    await sweepOnce(db, new Date(clock.now().getTime() - ONCE_RETENTION_MS), signal);
   });
 }

@@ -3,13 +3,11 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { systemClock } from "#mesh/clock.ts";
 import { isReason } from "#mesh/contract/errors.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { fakeClock } from "#testing/clock.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { isCheckViolation } from "./errors.ts";
-import { SWEEP_BATCH_SIZE } from "./limits.ts";
-import { type OnceCall, once, sweepOnce } from "./once.ts";
-import type { Transaction } from "./transaction.ts";
+import { balanceIn, callOf, clock, method, type Open, open } from "./once.fixture.ts";
+import { type OnceCall, once } from "./once.ts";
 
 let test1: TestDatabase;
 let db: Database;
@@ -23,42 +21,7 @@ afterEach(async () => {
   await db.query("truncate once_requests");
 });
 
-interface Open {
-  readonly requestId: string;
-  readonly amount: number;
-}
-
-interface Opened {
-  readonly balance: string;
-}
-
-const clock = fakeClock();
-const encode = (message: unknown) => new TextEncoder().encode(JSON.stringify(message));
-const method = {
-  path: "/shop.test.v1.AccountService/Open",
-  encodeRequest: encode,
-  encodeResponse: encode,
-  decodeResponse: (bytes: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(bytes)),
-};
-
-function callOf(over: Partial<OnceCall> = {}): OnceCall {
-  const signal = new AbortController().signal;
-  return { method, caller: "orders", user: undefined, deadline: systemClock.now().getTime() + 20_000, signal, ...over };
-}
-
-/** Adds to the one account, so that the balance shows how many effects there were. */
-const open = (on: Database, call: OnceCall, request: Open, before?: (tx: Transaction) => Promise<unknown>) =>
-  once(on, call, request, clock, async (tx): Promise<Opened> => {
-    await before?.(tx);
-    const [row] = await tx.query<{ balance: bigint }>(
-      `insert into accounts as old (id, balance) values ('a', $1)
-      on conflict (id) do update set balance = old.balance + excluded.balance returning balance`,
-      [request.amount],
-    );
-    return { balance: String(row?.balance) };
-  });
-
-const balance = async () => (await db.query<{ balance: bigint }>("select balance from accounts"))[0]?.balance;
+const balance = () => balanceIn(db);
 const failureOf = (run: Promise<unknown>) =>
   run.then(
     () => undefined,
@@ -192,18 +155,4 @@ test("a call that is over already does nothing", async () => {
   );
   expect(error).toBe(gaveUp);
   expect(await balance()).toBeUndefined();
-});
-
-test("a sweep removes the answers older than asked, however many, and no other", async () => {
-  const many = SWEEP_BATCH_SIZE + 1;
-  await db.query(
-    `insert into once_requests (method, principal, request_id, request_sha256, response, create_time)
-    select 'm', 'p', n::text, '', '', $2::timestamptz from generate_series(1, $1) n`,
-    [many, clock.now()],
-  );
-  const cutoff = new Date(clock.now().getTime() + 1);
-  clock.set(cutoff);
-  await open(db, callOf(), { requestId: "young", amount: 1 });
-  expect(await sweepOnce(db, cutoff)).toBe(many);
-  expect(await db.query("select request_id from once_requests")).toEqual([{ request_id: "young" }]);
 });

@@ -61,10 +61,14 @@ export async function once<Request extends { readonly requestId: string }, Respo
   );
 }
 
-/** Removes the answers made before `olderThan`, oldest first, and says how many. See `ONCE_RETENTION_MS`. */
-export async function sweepOnce(db: Database, olderThan: Date): Promise<number> {
+/**
+ * Removes the answers made before `olderThan`, oldest first, and says how many: SWEEP_MAX_BATCHES batches at most, and
+ * none after `signal` aborts. What has no answer yet has no row, and so is never removed; what another sweep is removing
+ * is left to it.
+ */
+export async function sweepOnce(db: Database, olderThan: Date, signal?: AbortSignal): Promise<number> {
   let removed = 0;
-  for (let batch = 0; batch < SWEEP_MAX_BATCHES; batch += 1) {
+  for (let batch = 0; batch < SWEEP_MAX_BATCHES && signal?.aborted !== true; batch += 1) {
     const rows = await db.query(deleteBatch, [olderThan, SWEEP_BATCH_SIZE]);
     removed += rows.length;
     if (rows.length < SWEEP_BATCH_SIZE) break;
@@ -127,5 +131,6 @@ const deleteBatch = `
   where (method, principal, request_id) in (
     select method, principal, request_id from once_requests
     where create_time < $1 order by create_time limit $2
+    for update skip locked
   )
   returning 1 as removed`;
