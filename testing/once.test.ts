@@ -32,3 +32,15 @@ test.each(contracts.filter((contract) => changingMethods(contract).length > 0))(
     expect(text.includes(`testOnce(${name.slice(name.lastIndexOf(".") + 1)},`), `${file.pathname} tests it`).toBe(true);
   },
 );
+
+test("docs/once.md says of each of them what it is remembered by, and for how long", () => {
+  const text = readFileSync(new URL("../docs/once.md", import.meta.url), "utf8");
+  const table = text.split("\n").filter((line) => line.startsWith("| "));
+  const missing = contracts.flatMap((contract) =>
+    changingMethods(contract).filter((method) => {
+      const name = `${method.charAt(0).toUpperCase()}${method.slice(1)}`;
+      return !table.some((line) => new RegExp(`^\\| ${contract.owner} [^|]*\\b${name}\\b`).test(line));
+    }),
+  );
+  expect(missing).toEqual([]);
+});
