@@ -73,6 +73,12 @@ async function runGateway(backendPort: string): Promise<void> {
       },
     ],
     endpoints: staticEndpoints({ bench: [`127.0.0.1:${backendPort}`] }),
+    payments: {
+      handleWebhook: () => Promise.reject(new Error("nobody posts webhooks here")),
+      call: () => {
+        throw new Error("nobody posts webhooks here");
+      },
+    },
     secret: "a secret for measuring only",
     descriptors: () => new Uint8Array(),
     log: { info: ignore, warn: ignore, error: ignore },

@@ -1,5 +1,6 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Logger } from "pino";
+import type { Conversation } from "./connections.ts";
 import { type ReceivedHeaders, rawOf } from "./headers.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { type Budget, createBudget } from "./rate.ts";
@@ -33,14 +34,8 @@ export interface ConnectionOptions {
   readonly onStream: (arrival: Arrival) => void;
 }
 
-/** What others may know and do about a connection that is watched over. */
-export interface GuardedConnection {
-  /** Since when it has had no call, on the clock of `performance.now`; undefined while it has one. */
-  idleSinceMs(): number | undefined;
-}
-
 /** Watches over one session: hands on its streams, and closes it when it floods, idles or died. */
-export function guardConnection({ session, peer, limits, log, onStream }: ConnectionOptions): GuardedConnection {
+export function guardConnection({ session, peer, limits, log, onStream }: ConnectionOptions): Conversation {
   let openCalls = 0;
   let idleSinceMs = performance.now();
 
@@ -88,7 +83,31 @@ export function guardConnection({ session, peer, limits, log, onStream }: Connec
     if (openCalls > 0) askWhetherAlive(session, limits.keepaliveAckMs);
     else if (performance.now() - idleSinceMs >= limits.idleConnectionMs) session.close();
   });
-  return { idleSinceMs: () => (openCalls === 0 ? idleSinceMs : undefined) };
+  return {
+    idleSinceMs: () => (openCalls === 0 ? idleSinceMs : undefined),
+    end: (pauseMs) => sayGoodbye(session, pauseMs),
+    isEnding: () => session.closed || session.destroyed,
+    isOver: () => session.destroyed,
+    destroy: () => session.destroy(),
+  };
+}
+
+/** The id that a first GOAWAY names: any stream on its way may still come. */
+const LAST_STREAM_ID = 2 ** 31 - 1;
+
+/**
+ * Ends a session without failing a call: first a GOAWAY that still admits what is on its way, and after a pause the one
+ * that doesn't (RFC 9113, section 6.8). The answer to a ping would not do for the pause: it overtakes requests.
+ */
+function sayGoodbye(session: ServerHttp2Session, pauseMs: number): void {
+  if (session.destroyed || session.closed) return;
+  if (pauseMs === 0) {
+    session.close();
+    return;
+  }
+  session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
+  const timer = setTimeout(() => session.close(), pauseMs);
+  session.once("close", () => clearTimeout(timer));
 }
 
 /** What the answers to some pings weigh: 17 bytes each. */

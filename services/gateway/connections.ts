@@ -1,7 +1,5 @@
-import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
-import type { GuardedConnection } from "./connection.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { createBudget } from "./rate.ts";
 import { createShares } from "./shares.ts";
@@ -19,10 +17,23 @@ export interface Connections {
 
 export interface Entry {
   readonly socket: Socket;
-  /** Set when the connection turned out to speak HTTP/2. */
-  spoken: { readonly session: ServerHttp2Session; readonly guarded: GuardedConnection } | undefined;
+  /** Set when it is known what the connection speaks. */
+  spoken: Conversation | undefined;
   /** Its session was over at the last look. A peer that doesn't close its own end would hold the socket for ever. */
   over: boolean;
+}
+
+/** What is spoken on a connection, HTTP/2 or HTTP/1. */
+export interface Conversation {
+  /** Since when it has had no call, on the clock of `performance.now`; undefined while it has one. */
+  idleSinceMs(): number | undefined;
+  /** Takes no more calls, those aside that come within `pauseMs`, and ends when the running ones have. */
+  end(pauseMs: number): void;
+  isEnding(): boolean;
+  /** Whether all is said, whatever becomes of the socket. */
+  isOver(): boolean;
+  /** Ends at once; running calls fail. */
+  destroy(): void;
 }
 
 /** More than this part of all connections in use, and idle ones are closed early. */
@@ -33,7 +44,7 @@ const REFUSALS_LOGGED = { burst: 10, perSecond: 1 };
 
 export function createConnections(limits: GatewayLimits, log: Pick<Logger, "info" | "warn">): Connections {
   const entries = new Set<Entry>();
-  const shares = createShares(limits.connectionsPerAddress);
+  const shares = createShares({ total: limits.maxConnections, perAddress: limits.connectionsPerAddress });
   const logged = createBudget(REFUSALS_LOGGED);
   const warn = (what: string): void => {
     if (logged.take()) log.warn({ connections: entries.size }, `connection dropped: ${what}`);
@@ -69,7 +80,7 @@ export function createConnections(limits: GatewayLimits, log: Pick<Logger, "info
 function cutRemains(entries: ReadonlySet<Entry>): void {
   for (const entry of entries) {
     if (entry.over) entry.socket.destroy();
-    else entry.over = entry.spoken?.session.destroyed === true;
+    else entry.over = entry.spoken?.isOver() === true;
   }
 }
 
@@ -78,13 +89,13 @@ function relieve(entries: ReadonlySet<Entry>, limits: GatewayLimits, log: Pick<L
   const excess = entries.size - Math.floor(limits.maxConnections * PRESSURE);
   if (excess <= 0) return;
   const idleBeforeMs = performance.now() - limits.idleUnderPressureMs;
-  const idle: { readonly session: ServerHttp2Session; readonly sinceMs: number }[] = [];
+  const idle: { readonly spoken: Conversation; readonly sinceMs: number }[] = [];
   for (const { spoken } of entries) {
-    const sinceMs = spoken?.guarded.idleSinceMs();
+    const sinceMs = spoken?.idleSinceMs();
     if (spoken === undefined || sinceMs === undefined || sinceMs > idleBeforeMs) continue;
-    if (!spoken.session.closed && !spoken.session.destroyed) idle.push({ session: spoken.session, sinceMs });
+    if (!spoken.isEnding()) idle.push({ spoken, sinceMs });
   }
   const closing = idle.sort((a, b) => a.sinceMs - b.sinceMs).slice(0, excess);
-  for (const { session } of closing) session.close();
+  for (const { spoken } of closing) spoken.end(0);
   if (closing.length > 0) log.info({ connections: entries.size, closing: closing.length }, "closing idle connections");
 }

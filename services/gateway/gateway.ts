@@ -9,6 +9,9 @@ import { type Listener, listen } from "./listener.ts";
 import { createLocalServer } from "./local.ts";
 import { createRouter } from "./router.ts";
 import { createRoutes, type RoutedContract } from "./routes.ts";
+import { createShares } from "./shares.ts";
+import { createHttp1 } from "./webhooks/http1.ts";
+import type { WebhookSink } from "./webhooks/webhook.ts";
 
 export interface GatewayOptions {
   readonly host: string;
@@ -18,6 +21,8 @@ export interface GatewayOptions {
   readonly contracts: readonly RoutedContract[];
   /** Where the instances of each service are. */
   readonly endpoints: EndpointSource;
+  /** Who takes in the events that payment gateways post. */
+  readonly payments: WebhookSink;
   /** The secret by which services know the gateway. */
   readonly secret: string;
   /** A serialized google.protobuf.FileDescriptorSet, for reflection; not read before somebody asks. */
@@ -38,7 +43,7 @@ const STOP_CALLS_AT = 0.9;
 
 /** Starts the gateway. Rejects with the system's error when its address cannot be listened on. */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const { contracts, endpoints, secret, descriptors, log, host, port } = options;
+  const { contracts, endpoints, payments, secret, descriptors, log, host, port } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const localNames = [healthServiceName, ...reflectionServiceNames];
   const routes = createRoutes(contracts, localNames);
@@ -47,7 +52,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const reflection = reflectionServices({ descriptors, services: [...routes.services, ...localNames] });
   const local = createLocalServer([health.service, ...reflection]);
   const backends = createBackends({ endpoints, limits, log, openLocal: local.open });
-  const router = createRouter({ routes, backends, secret, limits, log });
+  const places = createShares({ total: limits.maxCalls, perAddress: limits.callsPerAddress });
+  const router = createRouter({ routes, backends, places, secret, limits, log });
+  const http1 = createHttp1({ payments, places, limits, log });
 
   const release = (): void => {
     backends.close();
@@ -55,7 +62,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   };
   let listener: Listener;
   try {
-    listener = await listen({ host, port, limits, log, onStream: router.accept });
+    listener = await listen({ host, port, limits, log, onStream: router.accept, http1 });
   } catch (error) {
     release();
     throw error;
@@ -64,7 +71,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const shutDown = async (): Promise<void> => {
     watch.close();
     health.close(); // ends its watchers, who would hold the shutdown up
-    const timer = setTimeout(router.stopCalls, limits.shutdownMs * STOP_CALLS_AT);
+    const timer = setTimeout(() => {
+      router.stopCalls();
+      http1.stopCalls();
+    }, limits.shutdownMs * STOP_CALLS_AT);
     await listener.close();
     clearTimeout(timer);
     release();

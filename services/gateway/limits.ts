@@ -23,6 +23,15 @@ export interface GatewayLimits {
   readonly pings: Rate;
   readonly settings: Rate;
   readonly refusals: Rate;
+  readonly http1Connections: number;
+  readonly http1PerAddress: number;
+  readonly http1HeadMs: number;
+  readonly http1BodyMs: number;
+  readonly http1IdleMs: number;
+  readonly http1LingerMs: number;
+  readonly http1RequestsPerConnection: number;
+  readonly maxWebhooks: number;
+  readonly webhookCallMs: number;
   readonly idleCallMs: number;
   readonly maxCallMs: number;
   readonly deadlineGraceMs: number;
@@ -93,6 +102,27 @@ export const defaultLimits: GatewayLimits = {
   settings: { burst: 20, perSecond: 1 },
   /** Requests of one connection that aren't calls to anything here. A person who explores makes some; a scanner many. */
   refusals: { burst: 500, perSecond: 50 },
+
+  // --- HTTP/1, for webhooks alone
+
+  /** Connections at a time that speak it: a fifth of all, since who posts webhooks needs a few. */
+  http1Connections: 200,
+  /** Of one address: most, as above, but never all. */
+  http1PerAddress: 150,
+  /** From a connection's first byte to the end of a request's head. A head is one packet. */
+  http1HeadMs: 10 * SECOND_MS,
+  /** From there to the end of its body, which is 64 KiB at most. */
+  http1BodyMs: 10 * SECOND_MS,
+  /** From an answer to the next request's head on the same connection. */
+  http1IdleMs: 15 * SECOND_MS,
+  /** How long a sender who is refused has to read why before the connection is cut. */
+  http1LingerMs: 1 * SECOND_MS,
+  /** Requests on one connection before it is closed, so that none lives for ever. */
+  http1RequestsPerConnection: 1_000,
+  /** Webhooks that are handed on at a time, up to 64 KiB each. They count as calls, too. */
+  maxWebhooks: 100,
+  /** How long payments has for one; the sender tries again after more. */
+  webhookCallMs: 10 * SECOND_MS,
 
   // --- Calls
 

@@ -1,10 +1,11 @@
-import { constants, createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
+import { createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
 import { type AddressInfo, createServer } from "node:net";
 import type { Logger } from "pino";
 import { type Arrival, guardConnection } from "./connection.ts";
 import { type Connections, createConnections } from "./connections.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { sniff } from "./sniff.ts";
+import type { Http1 } from "./webhooks/http1.ts";
 
 export interface ListenerOptions {
   readonly host: string;
@@ -12,6 +13,8 @@ export interface ListenerOptions {
   readonly limits: GatewayLimits;
   readonly log: Pick<Logger, "info" | "warn" | "error">;
   readonly onStream: (arrival: Arrival) => void;
+  /** Takes connections that turn out to speak HTTP/1. */
+  readonly http1: Http1;
 }
 
 export interface Listener {
@@ -20,11 +23,11 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** The id that a first GOAWAY names: any stream on its way may still come. */
-const LAST_STREAM_ID = 2 ** 31 - 1;
-
-/** Listens for HTTP/2 with prior knowledge. Rejects with the system's error when the address cannot be had. */
-export async function listen({ host, port, limits, log, onStream }: ListenerOptions): Promise<Listener> {
+/**
+ * Listens for HTTP/2 with prior knowledge, and for HTTP/1. Rejects with the system's error when the address cannot be
+ * had.
+ */
+export async function listen({ host, port, limits, log, onStream, http1 }: ListenerOptions): Promise<Listener> {
   const connections = createConnections(limits, log);
   // Never listens itself: it is handed the connections that turn out to speak HTTP/2.
   const http2 = createHttp2Server({
@@ -35,15 +38,19 @@ export async function listen({ host, port, limits, log, onStream }: ListenerOpti
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
     const entry = connections.admit(socket);
     if (entry === undefined) return;
-    sniff(socket, limits.prefaceTimeoutMs, () => {
+    const peer = socket.remoteAddress ?? "";
+    const onHttp2 = (): void => {
       const onSession = (session: ServerHttp2Session): void => {
-        const peer = socket.remoteAddress ?? "";
-        entry.spoken = { session, guarded: guardConnection({ session, peer, limits, log, onStream }) };
+        entry.spoken = guardConnection({ session, peer, limits, log, onStream });
       };
       http2.once("session", onSession); // comes before `emit` returns
       http2.emit("connection", socket);
       http2.off("session", onSession);
-    });
+    };
+    const onHttp1 = (): void => {
+      entry.spoken = http1.take(socket, peer);
+    };
+    sniff(socket, limits.prefaceTimeoutMs, { onHttp2, onHttp1 });
   });
   server.maxConnections = limits.maxConnections;
   server.on("drop", connections.noteDropped);
@@ -90,26 +97,15 @@ async function shutDown(
   // A set may be changed while it is walked; what is added meanwhile is walked too.
   for (const { socket, spoken } of connections.all()) {
     if (spoken === undefined) socket.destroy();
-    else sayGoodbye(spoken.session, goawayPauseMs);
+    else spoken.end(goawayPauseMs);
   }
   const timer = setTimeout(() => {
     for (const { socket, spoken } of connections.all()) {
-      spoken?.session.destroy();
+      spoken?.destroy();
       socket.destroy();
     }
   }, shutdownMs);
   await closed;
   clearTimeout(timer);
   connections.close();
-}
-
-/**
- * Ends a session without failing a call: first a GOAWAY that still admits what is on its way, and after a pause the one
- * that doesn't (RFC 9113, section 6.8). The answer to a ping would not do for the pause: it overtakes requests.
- */
-function sayGoodbye(session: ServerHttp2Session, pauseMs: number): void {
-  if (session.destroyed || session.closed) return;
-  session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
-  const timer = setTimeout(() => session.close(), pauseMs);
-  session.once("close", () => clearTimeout(timer));
 }

@@ -1,6 +1,8 @@
 import { contracts } from "#gen/contracts.ts";
+import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
 import { readMeshConfig, readSetting } from "#mesh/config.ts";
 import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
+import { createMeshNode } from "#mesh/mesh.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
@@ -13,17 +15,22 @@ try {
   const port = parsePort(readSetting("SHOPMESH_PORT", { default: "8080" }));
   const { instance, version, logLevel } = config;
   const log = createLogger({ workload: "gateway", instance, version, level: logLevel });
+  const endpoints = staticEndpoints(config.targets);
+  const mesh = createMeshNode("gateway", config, { log, endpoints });
+  const { handleWebhook } = mesh.client(PaymentService).try;
   const gateway = await startGateway({
     host,
     port,
     contracts,
-    endpoints: staticEndpoints(config.targets),
+    endpoints,
+    payments: { handleWebhook, call: (options) => mesh.background({ name: "webhook", ...options }) },
     secret: config.secret,
     descriptors: readDescriptors,
     log,
   });
   log.info({ host, port: gateway.port }, "serving");
-  endWithProcess(gateway, log);
+  const close = (): Promise<void> => gateway.close().then(mesh.close);
+  endWithProcess({ ...gateway, close }, log);
 } catch (error) {
   process.stderr.write(`gateway: ${explainStartFailure(error)}\n`);
   process.exitCode = 1;

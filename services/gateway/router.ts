@@ -11,7 +11,7 @@ import type { GatewayLimits } from "./limits.ts";
 import { PassThrough } from "./pass-through.ts";
 import { refuseNonGrpc } from "./refuse.ts";
 import { type Route, type Routes, serviceOf } from "./routes.ts";
-import { createShares } from "./shares.ts";
+import type { Shares } from "./shares.ts";
 
 /** Takes what callers ask, and sends it where it goes. */
 export interface Router {
@@ -23,6 +23,8 @@ export interface Router {
 export interface RouterOptions {
   readonly routes: Routes;
   readonly backends: Backends;
+  /** The places for calls; each takes one. */
+  readonly places: Shares;
   readonly secret: string;
   readonly limits: GatewayLimits;
   readonly log: Pick<Logger, "info" | "warn">;
@@ -36,13 +38,12 @@ const CLIENT_ADDRESS_KEY = "shopmesh-client-address";
 /** The name of a service that isn't here comes from outside and may be as long as a header. */
 const MAX_NAME_CHARS = 200;
 
-export function createRouter({ routes, backends, secret, limits, log }: RouterOptions): Router {
+export function createRouter({ routes, backends, places, secret, limits, log }: RouterOptions): Router {
   const proof = proofHeaders(secret);
   const calls = new Set<PassThrough>();
-  const shares = createShares(limits.callsPerAddress);
 
   const pass = ({ stream, received, endStream, connection }: Arrival, path: string, route: Route): void => {
-    const giveBack = calls.size < limits.maxCalls ? shares.take(connection.peer) : undefined;
+    const giveBack = places.take(connection.peer);
     if (giveBack === undefined) {
       shed(stream, route, limits);
       return;

@@ -36,12 +36,13 @@ function greeting(...frames: string[]): Buffer {
 }
 
 test("shares are counted for each address, and can be given back", () => {
-  const shares = createShares(2);
+  const shares = createShares({ total: 4, perAddress: 2 });
   const first = shares.take("a");
   expect([first, shares.take("a")]).toEqual([expect.any(Function), expect.any(Function)]);
   expect([shares.take("a"), shares.take("b")]).toEqual([undefined, expect.any(Function)]);
   first?.();
   expect([shares.take("a"), shares.take("a")]).toEqual([expect.any(Function), undefined]);
+  expect([shares.take("c"), shares.take("d")]).toEqual([expect.any(Function), undefined]);
 });
 
 test("lets one address take its share of connections, and others still connect", async () => {

@@ -6,14 +6,17 @@ const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 /** The first bytes of an HTTP/1 request line: a method in capitals, or the space after it. */
 const HTTP1_START = /^[A-Z]{1,8}( |$)/;
 
-/** How long a client has to read what it is told before its connection is cut. */
-const LINGER_MS = 1_000;
+/** Who takes a connection, by what it speaks. */
+export interface Speakers {
+  readonly onHttp2: () => void;
+  readonly onHttp1: () => void;
+}
 
 /**
- * Looks at what a new connection says first, without taking it away. Calls `onHttp2` when it is HTTP/2; answers HTTP/1
- * with a hint; ends everything else, and what says nothing for `timeoutMs`.
+ * Looks at what a new connection says first, without taking it away, and hands it on. Ends what is neither HTTP/2 nor
+ * HTTP/1, and what says nothing for `timeoutMs`.
  */
-export function sniff(socket: Socket, timeoutMs: number, onHttp2: () => void): void {
+export function sniff(socket: Socket, timeoutMs: number, { onHttp2, onHttp1 }: Speakers): void {
   let seen = Buffer.alloc(0);
   const timer = setTimeout(() => socket.destroy(), timeoutMs);
   const done = (): void => {
@@ -32,20 +35,16 @@ export function sniff(socket: Socket, timeoutMs: number, onHttp2: () => void): v
     if (!Buffer.isBuffer(chunk)) return;
     seen = Buffer.concat([seen, chunk]);
     const length = Math.min(seen.length, PREFACE.length);
-    if (PREFACE.compare(seen, 0, length, 0, length) === 0) {
-      if (length < PREFACE.length) return;
-      done();
-      socket.unshift(seen);
-      onHttp2();
-      return;
-    }
-    const http1 = HTTP1_START.test(seen.toString("latin1", 0, 9));
-    if (!http1) {
+    const http2 = PREFACE.compare(seen, 0, length, 0, length) === 0;
+    if (http2 && length < PREFACE.length) return;
+    if (!http2 && !HTTP1_START.test(seen.toString("latin1", 0, 9))) {
       leave();
       return;
     }
     done();
-    answerHttp1(socket);
+    socket.unshift(seen);
+    if (http2) onHttp2();
+    else onHttp1();
   };
   socket.on("readable", look);
   socket.on("end", leave);
@@ -54,25 +53,3 @@ export function sniff(socket: Socket, timeoutMs: number, onHttp2: () => void): v
 }
 
 function ignore(): void {}
-
-function answerHttp1(socket: Socket): void {
-  const address = `${socket.localAddress ?? "127.0.0.1"}:${socket.localPort ?? 0}`;
-  const text = [
-    "This address speaks gRPC over HTTP/2 with prior knowledge, not HTTP/1. Try:",
-    `  grpcurl -plaintext ${address} list`,
-    `  buf curl --protocol grpc --http2-prior-knowledge --list-services http://${address}`,
-    "",
-  ].join("\n");
-  const head = [
-    "HTTP/1.1 400 Bad Request",
-    "content-type: text/plain; charset=utf-8",
-    `content-length: ${Buffer.byteLength(text)}`,
-    "connection: close",
-  ];
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-  socket.once("close", () => clearTimeout(timer));
-  socket.on("error", ignore);
-  socket.end(`${head.join("\r\n")}\r\n\r\n${text}`);
-  // Unread input would make the kernel reset the connection, and the answer be lost with it.
-  socket.resume();
-}

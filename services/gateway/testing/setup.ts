@@ -16,6 +16,7 @@ import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { type RunningGateway, startGateway } from "../gateway.ts";
 import type { GatewayLimits } from "../limits.ts";
 import type { RoutedContract } from "../routes.ts";
+import type { WebhookSink } from "../webhooks/webhook.ts";
 import { startToyBackend, type ToyBackend, toy, toyContract } from "./toy-backend.ts";
 
 export const SECRET = "a secret for tests only";
@@ -60,7 +61,17 @@ export interface TestGatewayOptions {
   readonly secret?: string;
   readonly limits?: Partial<GatewayLimits>;
   readonly descriptors?: () => Uint8Array;
+  /** Who takes webhooks in; nobody is there unless given. */
+  readonly payments?: WebhookSink;
 }
+
+/** What is found where payments should be, when it is away. */
+const noPayments: WebhookSink = {
+  handleWebhook: () => Promise.reject(new Error("no payments in this test")),
+  call: () => {
+    throw new Error("no payments in this test");
+  },
+};
 
 /** The real gateway on a free port. */
 export async function startTestGateway(cleanup: Cleanup, options: TestGatewayOptions): Promise<TestGateway> {
@@ -73,6 +84,7 @@ export async function startTestGateway(cleanup: Cleanup, options: TestGatewayOpt
     port: 0,
     contracts: options.contracts ?? [toyContract],
     endpoints: options.endpoints ?? staticEndpoints(options.targets ?? {}),
+    payments: options.payments ?? noPayments,
     secret: options.secret ?? SECRET,
     descriptors: options.descriptors ?? readDescriptors,
     log: { info: write, warn: write, error: write },
