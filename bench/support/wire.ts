@@ -19,12 +19,16 @@ export class CallFailure extends Error {
   readonly code: string;
   /** The reason of the answer's `ErrorInfo`; empty where there is none. */
   readonly reason: string;
+  /** What else that tells, such as the `order_id`. */
+  readonly metadata: Readonly<Record<string, string>>;
 
   constructor(path: string, error: ServiceError) {
     super(error.details, { cause: error });
     this.method = methodName(path);
     this.code = status[error.code] ?? String(error.code);
-    this.reason = reasonOf(error);
+    const info = infoOf(error);
+    this.reason = info?.reason ?? "";
+    this.metadata = info?.metadata ?? {};
   }
 }
 
@@ -61,9 +65,9 @@ export function callUnary<Request, Response>(
   });
 }
 
-function reasonOf({ metadata }: ServiceError): string {
+function infoOf({ metadata }: ServiceError): ErrorInfo | undefined {
   const [details] = metadata?.get("grpc-status-details-bin") ?? [];
-  if (!Buffer.isBuffer(details)) return "";
+  if (!Buffer.isBuffer(details)) return undefined;
   const info = Status.decode(details).details.find(({ typeUrl }) => typeUrl.endsWith("/google.rpc.ErrorInfo"));
-  return info === undefined ? "" : ErrorInfo.decode(info.value).reason;
+  return info === undefined ? undefined : ErrorInfo.decode(info.value);
 }

@@ -23,6 +23,8 @@ export interface EmbeddedPostgres {
   /** The superuser's URL, on 127.0.0.1. Holds a password. */
   readonly adminUrl: string;
   readonly port: number;
+  /** The process that leads all others of the server. */
+  readonly pid: number;
   /** Resolves when the server has ended, whether it was stopped or failed. */
   readonly exited: Promise<void>;
   /** Stops the server in good order. May be called more than once. */
@@ -82,6 +84,7 @@ async function startOn(folder: DataFolder, options: StartOptions): Promise<Embed
   return {
     adminUrl,
     port,
+    pid: server.pid,
     exited,
     stop: async () => {
       await server.stop();

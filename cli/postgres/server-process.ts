@@ -18,6 +18,7 @@ export interface ServerProcessOptions {
 
 /** A PostgreSQL server that takes connections. */
 export interface ServerProcess {
+  readonly pid: number;
   /** Resolves when the server has ended, whoever ended it. */
   readonly exited: Promise<void>;
   /** Ends it in good order: running statements are rolled back, and all that was committed is written. */
@@ -66,6 +67,8 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
   void exited.then(() => watch.end());
   let stopping: Promise<void> | undefined;
   return {
+    // One that took connections was started, and so has an id.
+    pid: child.pid ?? 0,
     exited,
     stop: () => {
       stopping ??= stop(child, exited);
