@@ -173,6 +173,6 @@ function protocolOf({ caller, callee }: Way): Link["protocol"] | undefined {
 }
 
 /** `orders` of `orders-2`. */
-export function serviceOf(program: string): string {
+function serviceOf(program: string): string {
   return program.replace(/-\d+$/, "");
 }
