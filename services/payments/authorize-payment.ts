@@ -31,7 +31,7 @@ export const authorizePayment =
         : { kind: "unknown", because: "it was noted too long ago to be sent" },
     );
     if (operation.state === "DONE") return { payment: paymentMessage(payment) };
-    const declineCode = operation.failureCode ?? "";
+    const declineCode = payment.declineCode ?? "";
     throw fail("PAYMENT_DECLINED", `The payment was declined: ${declineCode}.`, { decline_code: declineCode });
   };
 

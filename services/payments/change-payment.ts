@@ -15,6 +15,8 @@ const OPERATION_PREFIX: Readonly<Record<OperationKind, string>> = {
   CAPTURE: "cap",
   VOID: "voi",
   REFUND: "rfd",
+  LATE_VOID: "lvo",
+  LATE_REFUND: "lrf",
 };
 
 /** Longer than a call waits for the payment gateway, so that the settler leaves what is merely under way alone. */
@@ -58,11 +60,8 @@ export interface Change {
   readonly plan: (payment: store.PaymentRow) => Plan;
 }
 
-/**
- * Captures, voids or refunds: notes what will be asked, asks the payment gateway, and notes the answer. Operations of
- * one payment take turns: one that finds another under way first has that one's outcome settled.
- */
-export async function changePayment(
+/** Captures, voids or refunds for a call. */
+export function changePayment(
   deps: Deps,
   request: { readonly requestId: string },
   call: Call,
@@ -70,17 +69,30 @@ export async function changePayment(
 ): Promise<Performed> {
   const key = { principal: principalOf(call), kind: change.kind, requestId: request.requestId };
   const requestSha256 = sha256(call.method.encodeRequest(request));
-  const attempt = (): Promise<Begun> => {
+  return carryOut(deps, { change, key, requestSha256 }, () => {
     call.signal.throwIfAborted();
-    return deps.db.transaction((tx) => begin(deps, tx, { change, key, requestSha256 }), timeLimit(call));
-  };
+    return timeLimit(call);
+  });
+}
+
+/**
+ * Carries a change out: notes what will be asked, asks the payment gateway, and notes the answer. Operations of one
+ * payment take turns: one that finds another under way first has that one's outcome settled. `limits` gives each
+ * transaction its limits, or throws when there is no point in it any more.
+ */
+export async function carryOut(
+  deps: Deps,
+  beginning: Beginning,
+  limits: () => TransactionOptions = () => ({}),
+): Promise<Performed> {
+  const attempt = async (): Promise<Begun> => deps.db.transaction((tx) => begin(deps, tx, beginning), limits());
   for (let waits = 0; ; waits += 1) {
     // The id may have just been used for another payment; to look again then tells.
     const begun = await attempt().catch((error: unknown) => {
       if (!isUniqueViolation(error, "operations_once")) throw error;
       return attempt();
     });
-    if (begun.kind === "begun") return succeeded(await finish(deps, begun), change);
+    if (begun.kind === "begun") return succeeded(await finish(deps, begun), beginning.change);
     if (waits === MAX_WAITS) throw fail("OUTCOME_UNKNOWN", "Other changes of this payment are under way; ask again.");
     await finish(deps, begun);
   }
@@ -111,7 +123,7 @@ export async function earlierCopy(
 
 type Begun = { readonly kind: "begun" | "busy" } & Performed;
 
-interface Beginning {
+export interface Beginning {
   readonly change: Change;
   readonly key: operationStore.OperationKey;
   readonly requestSha256: Buffer;

@@ -1,5 +1,7 @@
 export type PaymentState = "PENDING" | "AUTHORIZED" | "DECLINED" | "CAPTURED" | "VOIDED" | "EXPIRED";
-export type OperationKind = "AUTHORIZE" | "CAPTURE" | "VOID" | "REFUND";
+export type OperationKind = "AUTHORIZE" | "CAPTURE" | "VOID" | "REFUND" | LateKind;
+/** What undoes at the payment gateway a success that came too late. The payment stays as it is. */
+export type LateKind = "LATE_VOID" | "LATE_REFUND";
 
 /** What decides over a payment; amounts in minor units. */
 export interface Standing {
@@ -88,6 +90,9 @@ export function applyOutcome(payment: Standing, outcome: Outcome): Standing {
           return move(payment, "AUTHORIZED", { state: "VOIDED" });
         case "REFUND":
           return move(payment, "CAPTURED", { refunded: payment.refunded + outcome.minorUnits });
+        case "LATE_VOID":
+        case "LATE_REFUND":
+          return payment;
       }
   }
 }
@@ -114,7 +119,8 @@ export interface LedgerLine {
 
 /**
  * How an operation that was done is booked. A capture makes the payment gateway owe the shop what was sold; a refund
- * takes from what it owes. Money that is only set aside is nobody's yet and is not booked.
+ * takes from what it owes. Money that is only set aside is nobody's yet and is not booked; nor is what was taken too late
+ * and given back, which never was the shop's.
  */
 export function ledgerLines(operation: OperationKind, minorUnits: bigint): readonly LedgerLine[] {
   switch (operation) {
@@ -130,6 +136,8 @@ export function ledgerLines(operation: OperationKind, minorUnits: bigint): reado
       ];
     case "AUTHORIZE":
     case "VOID":
+    case "LATE_VOID":
+    case "LATE_REFUND":
       return [];
   }
 }

@@ -1,9 +1,12 @@
 import type { HandleWebhookRequest, HandleWebhookResponse } from "#gen/shop/payments/v1/payment_service.ts";
+import { align } from "./align.ts";
 import { type Deps, fail } from "./deps.ts";
-import * as operationStore from "./operation-store.ts";
-import { finish } from "./operations.ts";
 import { isOpen } from "./payment-gateway.ts";
 import * as store from "./store.ts";
+import * as webhookStore from "./webhook-store.ts";
+
+/** How many payments of one order are looked at for an authorization that no payment is known to have. */
+const MAX_CANDIDATES = 20;
 
 /**
  * Takes an event in. It is only a hint: what it is about is brought to the payment gateway's own record first, and only
@@ -17,27 +20,25 @@ export const handleWebhook =
     const event = gateway.parseWebhook(signature, body, clock.now());
     if (event === undefined)
       throw fail("SIGNATURE_INVALID", "The signature is not the payment gateway's, or is too old.");
-    if (await store.hasWebhookEvent(db, provider, event.id)) return { eventId: event.id, first: false };
+    if (await webhookStore.hasWebhookEvent(db, provider, event.id)) return { eventId: event.id, first: false };
     if (event.authorizationReference !== undefined) await bringUpToDate(deps, event.authorizationReference);
-    const isFirst = await store.insertWebhookEvent(db, { provider, eventId: event.id, now: clock.now() });
+    const isFirst = await webhookStore.insertWebhookEvent(db, { provider, eventId: event.id, now: clock.now() });
     return { eventId: event.id, first: isFirst };
   };
 
 async function bringUpToDate(deps: Deps, authorizationReference: string): Promise<void> {
-  const { db, clock, gateway } = deps;
+  const { db, gateway } = deps;
   const payment = await store.findByAuthorization(db, gateway.name, authorizationReference);
-  // One that is not known here yet is on its way: the call that asked for it, or the settler, will write it.
-  if (payment === undefined) return;
-  if (payment.pendingOperationId !== undefined) {
-    const operation = await operationStore.getOperation(db, payment.pendingOperationId);
-    if (operation !== undefined) await finish(deps, { operation, payment });
+  if (payment !== undefined) {
+    await align(deps, payment);
     return;
   }
+  // The event came before the answer that would have told us the authorization's name, or that answer was lost. What is
+  // none of our payments' is the reconciler's to report.
   const found = await gateway.find(authorizationReference);
   if (isOpen(found)) throw fail("OUTCOME_UNKNOWN", "The payment gateway could not be asked; send it again.");
-  if (found.kind !== "ok") return;
-  const { status } = found.value;
-  if (status === "EXPIRED" || status === "VOIDED") {
-    await store.lapsePayment(db, { id: payment.id, state: status, now: clock.now() });
+  if (found.kind !== "ok" || found.value.ourReference === "") return;
+  for (const candidate of await store.listUnreferenced(db, found.value.ourReference, MAX_CANDIDATES)) {
+    await align(deps, candidate);
   }
 }

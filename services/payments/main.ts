@@ -8,6 +8,7 @@ import type { Deps } from "./deps.ts";
 import { simulatorGateway } from "./gateways/simulator-gateway.ts";
 import { paymentHandlers } from "./handlers.ts";
 import { startSettler } from "./settler.ts";
+import { startWebhookSweep } from "./webhook-sweep.ts";
 
 const mesh = createMesh("payments", readMeshConfig());
 const { clock, log } = mesh;
@@ -22,12 +23,12 @@ const gateway = simulatorGateway({
 });
 const currencyCode = readSetting("SHOPMESH_CURRENCY", { default: "EUR" });
 const deps: Deps = { db, clock, newId, gateway, log, currencyCode };
-const settler = startSettler(deps);
+const background = [startSettler(deps), startWebhookSweep(deps)];
 
 await mesh.serve({
   services: [implement(PaymentService, paymentHandlers(deps))],
   close: async () => {
-    await settler.close();
+    await Promise.all(background.map((work) => work.close()));
     await db.close();
   },
 });

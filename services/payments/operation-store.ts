@@ -92,6 +92,14 @@ export async function listAbandoned(
   return rows.map(operationOf);
 }
 
+const ABANDONED_OF = `select ${OPERATION} from operations
+  where failure_code = 'abandoned' and asked_time is not null and payment_id = $1`;
+
+/** The authorization of a payment that was asked for and given up, when it was. */
+export async function findAbandoned(db: Queryable, paymentId: string): Promise<OperationRow | undefined> {
+  return first(await db.query<Stored<OperationRow>>(ABANDONED_OF, [paymentId]), operationOf);
+}
+
 const NOTE_ASKED = `update operations set asked_time = $2 where id = $1 and state = 'PENDING' returning ${OPERATION}`;
 
 /** Notes that the payment gateway is about to be asked again; undefined when the operation has its outcome by now. */

@@ -83,8 +83,10 @@ async function askAgain(
     case "CAPTURE":
       return gateway.capture({ key, firstAskedTime, authorizationReference, amount, currencyCode });
     case "VOID":
+    case "LATE_VOID":
       return gateway.void({ key, firstAskedTime, authorizationReference });
     case "REFUND":
+    case "LATE_REFUND":
       return gateway.refund({ key, firstAskedTime, captureReference, amount, currencyCode });
     case "AUTHORIZE": {
       const found = await gateway.lookUp({ kind: "AUTHORIZE", key, firstAskedTime, lastAskedTime: askedTime });

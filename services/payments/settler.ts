@@ -1,10 +1,10 @@
 import type { Logger } from "pino";
 import { isReason } from "#mesh/contract/errors.ts";
 import { type Background, repeat } from "#mesh/repeat.ts";
+import { align } from "./align.ts";
 import type { Deps } from "./deps.ts";
 import * as operationStore from "./operation-store.ts";
 import { finish } from "./operations.ts";
-import { isOpen } from "./payment-gateway.ts";
 import * as store from "./store.ts";
 
 const SETTLE_INTERVAL_MS = 5_000;
@@ -74,35 +74,24 @@ export async function voidAbandoned(deps: Deps, signal: AbortSignal): Promise<vo
   }
 }
 
-async function voidIfThere(
-  { db, clock, gateway, log }: Deps,
-  { id: key, createTime, askedTime, updateTime }: operationStore.OperationRow,
-): Promise<void> {
-  const asked = { firstAskedTime: createTime, lastAskedTime: askedTime ?? createTime };
-  const found = await gateway.lookUp({ kind: "AUTHORIZE", key, ...asked });
-  if (found.kind !== "ok") return;
-  const authorizationReference = found.value.reference;
-  const voided = await gateway.void({ key: `${key}:void`, firstAskedTime: updateTime, authorizationReference });
-  if (voided.kind !== "ok") return;
-  await operationStore.markAbandonedVoided(db, key, clock.now());
-  log.warn({ operation: key }, "an authorization that had been given up turned up, and was voided");
+async function voidIfThere(deps: Deps, { id, paymentId }: operationStore.OperationRow): Promise<void> {
+  const payment = await store.getPayment(deps.db, paymentId);
+  if (payment === undefined) throw new Error(`payment ${paymentId} is gone, and none is ever deleted`);
+  const { theirs } = await align(deps, payment);
+  if (theirs !== undefined) await operationStore.markAbandonedVoided(deps.db, id, deps.clock.now());
 }
 
 /** Notes what has lapsed at the payment gateway, when its time is up. */
-async function lapse({ db, clock, gateway, log }: Deps, signal: AbortSignal): Promise<void> {
+async function lapse(deps: Deps, signal: AbortSignal): Promise<void> {
+  const { db, clock, log } = deps;
   const now = clock.now();
-  await each(log, await store.listLapsed(db, now, BATCH), async ({ id, authorizationReference }) => {
-    if (signal.aborted || authorizationReference === undefined) return;
-    const found = await gateway.find(authorizationReference);
-    if (isOpen(found)) return;
-    const status = found.kind === "ok" ? found.value.status : undefined;
-    if (status === "EXPIRED" || status === "VOIDED") {
-      await store.lapsePayment(db, { id, state: status, now });
-      return;
-    }
+  await each(log, await store.listLapsed(db, now, BATCH), async (found) => {
+    if (signal.aborted) return;
+    const { payment } = await align(deps, found);
+    if (payment.state !== "AUTHORIZED") return;
     // Our clock may run ahead of the gateway's, or somebody captured it there.
-    log.error({ payment: id, status }, "a payment has not lapsed at the payment gateway though its time is up");
-    await store.postponeLapse(db, id, new Date(now.getTime() + LAPSE_AGAIN_MS));
+    log.error({ payment: payment.id }, "a payment has not lapsed at the payment gateway though its time is up");
+    await store.postponeLapse(db, payment.id, new Date(now.getTime() + LAPSE_AGAIN_MS));
   });
 }
 

@@ -105,31 +105,30 @@ export async function lapsePayment(
   );
 }
 
+/** Notes what the payment gateway calls an authorization, and its capture, of a payment that had been given up. */
+export async function noteReferences(
+  db: Queryable,
+  found: { readonly id: string; readonly authorization: string; readonly capture: string | undefined },
+): Promise<void> {
+  await db.query(
+    `update payments set authorization_reference = coalesce(authorization_reference, $2),
+       capture_reference = coalesce(capture_reference, $3)
+     where id = $1 and state in ('DECLINED', 'VOIDED', 'EXPIRED')`,
+    [found.id, found.authorization, found.capture],
+  );
+}
+
+const UNREFERENCED = `select ${PAYMENT} from payments
+  where order_id = $1 and authorization_reference is null and state in ('PENDING', 'DECLINED') order by id desc limit $2`;
+
+/** Payments of an order of whose authorization nothing is known, the newest first. */
+export async function listUnreferenced(db: Queryable, orderId: string, limit: number): Promise<readonly PaymentRow[]> {
+  return (await db.query<Stored<PaymentRow>>(UNREFERENCED, [orderId, limit])).map(paymentOf);
+}
+
 /** Takes an authorized payment's time to lapse for a later one. */
 export async function postponeLapse(db: Queryable, id: string, expireTime: Date): Promise<void> {
   await db.query(`update payments set expire_time = $2 where id = $1 and state = 'AUTHORIZED'`, [id, expireTime]);
-}
-
-/** Takes in a webhook's event. Returns whether it is new. */
-export async function insertWebhookEvent(
-  db: Queryable,
-  event: { readonly provider: string; readonly eventId: string; readonly now: Date },
-): Promise<boolean> {
-  const rows = await db.query(
-    `insert into webhook_events (provider, event_id, create_time) values ($1, $2, $3)
-     on conflict do nothing returning event_id`,
-    [event.provider, event.eventId, event.now],
-  );
-  return rows.length > 0;
-}
-
-/** Whether a webhook's event was taken in before. */
-export async function hasWebhookEvent(db: Queryable, provider: string, eventId: string): Promise<boolean> {
-  const rows = await db.query(`select event_id from webhook_events where provider = $1 and event_id = $2`, [
-    provider,
-    eventId,
-  ]);
-  return rows.length > 0;
 }
 
 export interface BalanceRow {

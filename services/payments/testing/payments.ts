@@ -24,6 +24,8 @@ export interface PaymentsShop {
   readonly clock: FakeClock;
   readonly mesh: TestMesh;
   readonly deps: Deps;
+  /** The gateway in `deps`, whose parts a test may replace for a while. */
+  readonly gateway: Changeable<PaymentGateway>;
   /** What passes each answer of the gateway to a change on to payments, after the change has been made. */
   lose: (answered: Promise<unknown>) => Promise<unknown>;
   /** How often the gateway was asked for a change. */
@@ -35,7 +37,10 @@ export interface PaymentsShop {
   close(): Promise<void>;
 }
 
+type Changeable<T> = { -readonly [Part in keyof T]: T[Part] };
+
 export interface Movement {
+  readonly authorization_id: string;
   readonly type: string;
   readonly reference: string;
   readonly amount: string;
@@ -65,7 +70,7 @@ export async function startPayments(): Promise<PaymentsShop> {
   const deps: Deps = { db: database.db, clock, newId, gateway, log, currencyCode: "EUR" };
   const mesh = await startTestMesh({ payments: () => [implement(PaymentService, paymentHandlers(deps))] });
   const shop: PaymentsShop = {
-    ...{ database, clock, mesh, deps, asked: 0, lose: passOn },
+    ...{ database, clock, mesh, deps, gateway, asked: 0, lose: passOn },
     movements: async (orderId) => (await allMovements(simulator.url)).filter(({ reference }) => reference === orderId),
     books: () => books(mesh),
     close: async () => {
