@@ -2,7 +2,7 @@ import type { Move } from "./domain-moves.ts";
 import { type Due, MAX_DUE, type Saga, type SagaEvent, type Step } from "./domain-saga.ts";
 
 /** What can still be promised to the buyer, in minor units: what was paid, and neither given back nor promised. */
-function refundable({ total, refunded, promised }: Saga): bigint {
+export function refundable({ total, refunded, promised }: Saga): bigint {
   return total - refunded - promised;
 }
 

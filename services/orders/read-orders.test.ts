@@ -141,19 +141,6 @@ describe("a watch", () => {
   });
 });
 
-describe("what this version does not offer", () => {
-  it("says so", async () => {
-    const { orders, mesh } = test.shop;
-    const refusal = { code: "UNIMPLEMENTED", reason: "METHOD_UNKNOWN" };
-    const items = [{ sku: "SKU-1", quantity: 1n }];
-    const create = { requestId: "return-request", orderId: "ord_1", items, note: "" };
-    await expect(orders.createReturn(create, mesh.call({ user: newBuyer() }))).rejects.toMatchObject(refusal);
-    const receive = { requestId: "return-request", returnId: "ret_1" };
-    const warehouse = mesh.call({ user: { roles: ["warehouse"] } });
-    await expect(orders.receiveReturn(receive, warehouse)).rejects.toMatchObject(refusal);
-  });
-});
-
 async function firstOf<T>(items: AsyncIterable<T>): Promise<T | undefined> {
   for await (const item of items) return item;
   return undefined;

@@ -138,7 +138,7 @@ async function getDue(db: Queryable, orders: readonly OrderRow[]): Promise<Reado
 }
 
 /** The lines of these returns. */
-async function getReturnLines(
+export async function getReturnLines(
   db: Queryable,
   returnIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly ReturnedLine[]>> {

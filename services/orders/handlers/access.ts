@@ -17,6 +17,11 @@ export function isStaff({ user, caller }: Call): boolean {
   return user.roles.some((role) => STAFF_ROLES.includes(role));
 }
 
+/** Whether the caller may see every customer's returns: staff, and those in the warehouse who take them in. */
+export function seesAllReturns(call: Call): boolean {
+  return isStaff(call) || (call.user?.roles.includes("warehouse") ?? false);
+}
+
 /** The order, if there is one and the caller may see it. Somebody else's is no different from none. */
 export function visibleTo(call: Call, order: Order | undefined): Order {
   const visible = order !== undefined && (order.customerId === call.user?.id || isStaff(call));

@@ -2,6 +2,7 @@ import { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contract.t
 import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
 import { failures, invalidArgument, meshFailure } from "#mesh/contract/errors.ts";
 import type { ExpectationError, PricingError } from "../domain-money.ts";
+import type { RefundError, ReturnError } from "../domain-returns.ts";
 import type { OrderState, Rejection } from "../domain-saga.ts";
 
 /** Why a cart is not quoted, or not bought. */
@@ -17,7 +18,11 @@ export type CheckoutError =
 export type OrderError =
   | { readonly kind: "order_not_found" }
   | { readonly kind: "state_conflict"; readonly state: OrderState; readonly why: string }
-  | { readonly kind: "order_not_stuck" };
+  | { readonly kind: "order_not_stuck" }
+  | { readonly kind: "return_not_found" }
+  | { readonly kind: "request_id_reused"; readonly requestId: string }
+  | ReturnError
+  | RefundError;
 
 const failCheckout = failures(CheckoutService);
 const failOrder = failures(OrderService);
@@ -53,9 +58,7 @@ export function checkoutFailure(error: CheckoutError): Error {
       return failCheckout("SHIPPING_OPTION_NOT_FOUND", "The goods cannot be sent in this way.", metadata);
     }
     case "request_id_reused":
-      return meshFailure("REQUEST_ID_REUSED", "This request_id came before with another request; nothing was done.", {
-        metadata: { request_id: error.requestId },
-      });
+      return requestIdReused(error.requestId);
     case "rejected": {
       const { reason, message, metadata } = error.rejection;
       return failCheckout(reason, message, { ...metadata, order_id: error.orderId });
@@ -72,10 +75,30 @@ export function orderFailure(error: OrderError): Error {
       return failOrder("STATE_CONFLICT", error.why, { state: error.state });
     case "order_not_stuck":
       return failOrder("ORDER_NOT_STUCK", "The order is not stuck.");
+    case "return_not_found":
+      return failOrder("RETURN_NOT_FOUND", "There is no such return.");
+    case "request_id_reused":
+      return requestIdReused(error.requestId);
+    case "sku_not_ordered":
+      return failOrder("UNKNOWN_SKU", `There is no ${error.sku} in the order.`, { sku: error.sku });
+    case "quantity_too_large": {
+      const { sku, returnable } = error;
+      const metadata = { sku, returnable: String(returnable) };
+      return failOrder("QUANTITY_TOO_LARGE", `At most ${returnable} of ${sku} can still be returned.`, metadata);
+    }
+    case "currency_mismatch": {
+      const { currencyCode } = error;
+      return failOrder("CURRENCY_MISMATCH", `The order was paid in ${currencyCode}.`, { currency_code: currencyCode });
+    }
+    case "amount_too_large": {
+      const metadata = { limit_minor_units: String(error.limit) };
+      return failOrder("AMOUNT_TOO_LARGE", "That is more than can still be given back.", metadata);
+    }
   }
 }
 
-/** The error of a method that the contract names and this version does not offer yet. */
-export function notOffered(what: string): Error {
-  return meshFailure("METHOD_UNKNOWN", `This version of the shop does not offer ${what} yet.`);
+function requestIdReused(requestId: string): Error {
+  return meshFailure("REQUEST_ID_REUSED", "This request_id came before with another request; nothing was done.", {
+    metadata: { request_id: requestId },
+  });
 }

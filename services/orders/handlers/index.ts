@@ -2,11 +2,14 @@ import type { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contr
 import type { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
 import type { Handlers } from "#mesh/contract/contract.ts";
 import { cancelOrder } from "./cancel-order.ts";
+import { createReturn } from "./create-return.ts";
 import type { Deps } from "./deps.ts";
-import { notOffered } from "./errors.ts";
+import { listReturns } from "./list-returns.ts";
 import { placeOrder } from "./place-order.ts";
 import { quoteCheckout } from "./quote-checkout.ts";
 import { getOrder, listOrders, watchOrder } from "./read-orders.ts";
+import { receiveReturn } from "./receive-return.ts";
+import { refundOrder } from "./refund-order.ts";
 import { listStuckOrders, retryOrder } from "./stuck-orders.ts";
 
 /** The handlers of `shop.orders.v1.CheckoutService`. */
@@ -21,18 +24,10 @@ export function orderHandlers(deps: Deps): Handlers<typeof OrderService> {
     listOrders: listOrders(deps),
     watchOrder: watchOrder(deps),
     cancelOrder: cancelOrder(deps),
-    createReturn: async () => {
-      throw notOffered("returns");
-    },
-    receiveReturn: async () => {
-      throw notOffered("returns");
-    },
-    listReturns: async () => {
-      throw notOffered("returns");
-    },
-    refundOrder: async () => {
-      throw notOffered("refunds");
-    },
+    createReturn: createReturn(deps),
+    receiveReturn: receiveReturn(deps),
+    listReturns: listReturns(deps),
+    refundOrder: refundOrder(deps),
     listStuckOrders: listStuckOrders(deps),
     retryOrder: retryOrder(deps),
   };

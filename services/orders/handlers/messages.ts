@@ -1,8 +1,15 @@
 import type { ShippingOption as OptionMessage } from "#gen/shop/orders/v1/order.ts";
-import { type OrderLine as LineMessage, Order_State, type Order as OrderMessage } from "#gen/shop/orders/v1/order.ts";
+import {
+  type OrderLine as LineMessage,
+  Order_State,
+  type Order as OrderMessage,
+  Return_State,
+  type Return as ReturnMessage,
+} from "#gen/shop/orders/v1/order.ts";
 import type { StuckOrder as StuckMessage } from "#gen/shop/orders/v1/order_service.ts";
 import type { Money, PricedLine } from "../domain-money.ts";
 import type { Order, ShippingOption, StuckOrder } from "../domain-order.ts";
+import type { OrderReturn, ReturnState } from "../domain-returns.ts";
 import { type OrderState, stepsOf } from "../domain-saga.ts";
 
 /** The order as callers see it. */
@@ -55,8 +62,20 @@ export function stuckMessage({ order, lastError, stuckTime, backoffMs }: StuckOr
   };
 }
 
+/** The return as callers see it. */
+export function returnMessage({ customerId: _, state, ...rest }: OrderReturn): ReturnMessage {
+  return { ...rest, state: Return_State[state] };
+}
+
 /** The state that a message names; undefined for the unspecified one. */
 export function stateOf(state: Order_State): OrderState | undefined {
   // The keys of stepsOf are all the states.
   return (Object.keys(stepsOf) as OrderState[]).find((name) => Order_State[name] === state);
+}
+
+const returnStates: readonly ReturnState[] = ["REQUESTED", "RECEIVED", "REFUNDED"];
+
+/** The same of a return. */
+export function returnStateOf(state: Return_State): ReturnState | undefined {
+  return returnStates.find((name) => Return_State[name] === state);
 }

@@ -6,9 +6,8 @@ import type {
   WatchOrderRequest,
   WatchOrderResponse,
 } from "#gen/shop/orders/v1/order_service.ts";
-import { isId } from "#mesh/ids.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { decodePageToken, encodePageToken, invalidPageToken } from "#mesh/rpc/page-token.ts";
+import { decodeIdToken, pageById } from "#mesh/rpc/page-token.ts";
 import { changesSince } from "../domain-order.ts";
 import { isFinal } from "../domain-saga.ts";
 import * as store from "../store.ts";
@@ -34,28 +33,17 @@ export const listOrders =
     const customerId = request.customerId === "" ? ownId : request.customerId;
     if (customerId === undefined || (customerId !== ownId && !isStaff(call))) return { orders: [], nextPageToken: "" };
     const filter = { customerId, state: request.state };
-    const beforeId = decodePageToken(filter, request.pageToken);
-    if (beforeId !== undefined && !isOrderId(beforeId)) throw invalidPageToken();
     const limit = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
     const orders = await store.listOrders(db, {
       customerId,
       state: stateOf(request.state),
-      beforeId,
+      beforeId: decodeIdToken(filter, request.pageToken, "ord"),
       // One more than asked tells whether there is a page after.
       limit: limit + 1,
     });
-    const page = orders.slice(0, limit);
-    const last = page.at(-1);
-    return {
-      orders: page.map(orderMessage),
-      nextPageToken: orders.length > limit && last !== undefined ? encodePageToken(filter, last.id) : "",
-    };
+    const { items, nextPageToken } = pageById(orders, { limit, filter });
+    return { orders: items.map(orderMessage), nextPageToken };
   };
-
-/** Whether a value from outside has the form of an order's id. */
-export function isOrderId(value: unknown): value is string {
-  return typeof value === "string" && isId("ord", value);
-}
 
 /** The order at once and after every change, to its final state. */
 export const watchOrder = ({ db, changes }: Pick<Deps, "db" | "changes">) =>

@@ -4,6 +4,7 @@ import type {
   RetryOrderRequest,
   RetryOrderResponse,
 } from "#gen/shop/orders/v1/order_service.ts";
+import { isId } from "#mesh/ids.ts";
 import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodePageToken, encodePageToken, invalidPageToken } from "#mesh/rpc/page-token.ts";
@@ -14,7 +15,7 @@ import { actorOf, visibleTo } from "./access.ts";
 import type { Deps } from "./deps.ts";
 import { orderFailure } from "./errors.ts";
 import { orderMessage, stuckMessage } from "./messages.ts";
-import { DEFAULT_PAGE_SIZE, isOrderId } from "./read-orders.ts";
+import { DEFAULT_PAGE_SIZE } from "./read-orders.ts";
 
 const FILTER = "stuck orders";
 
@@ -52,7 +53,8 @@ function isPosition(value: unknown): value is store.StuckPosition {
     value.stuckTime >= 0 &&
     value.stuckTime <= MAX_TIME_MS &&
     "id" in value &&
-    isOrderId(value.id)
+    typeof value.id === "string" &&
+    isId("ord", value.id)
   );
 }
 

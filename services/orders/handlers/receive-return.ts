@@ -1,0 +1,50 @@
+import type { ReceiveReturnRequest, ReceiveReturnResponse } from "#gen/shop/orders/v1/order_service.ts";
+import { meshFailure } from "#mesh/contract/errors.ts";
+import { once } from "#mesh/postgres/index.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+import type { Order } from "../domain-order.ts";
+import { withReturned } from "../domain-returns.ts";
+import { MAX_DUE } from "../domain-saga.ts";
+import * as store from "../store.ts";
+import * as returnStore from "../store-returns.ts";
+import { ask } from "./ask.ts";
+import type { Deps } from "./deps.ts";
+import { orderFailure } from "./errors.ts";
+import { returnMessage } from "./messages.ts";
+
+/** When there may be room again for one more thing that is due. */
+const FULL_RETRY_MS = 1_000;
+
+/** Books that the goods of a return are here, once, however often it is asked: its refund is due from now on. */
+export const receiveReturn =
+  ({ db, clock, changes, runner }: Pick<Deps, "db" | "clock" | "changes" | "runner">) =>
+  async (request: ReceiveReturnRequest, call: Call): Promise<ReceiveReturnResponse> => {
+    const { returnId } = request;
+    let changed: Order | undefined;
+    const response = await once(db, call, request, clock, async (tx): Promise<ReceiveReturnResponse> => {
+      const found = await returnStore.getReturn(tx, returnId);
+      const order = found && (await store.lockOrder(tx, found.orderId));
+      // Again, as it is under the lock of its order.
+      const goods = order && (await returnStore.getReturn(tx, returnId));
+      if (order === undefined || goods === undefined) throw orderFailure({ kind: "return_not_found" });
+      if (goods.state !== "REQUESTED") return { orderReturn: returnMessage(goods) };
+      const { lines, refund } = goods;
+      const event = { kind: "return_received", returnId, lines, amount: refund.minorUnits } as const;
+      const asked = await ask(tx, call, order, { event, remark: returnId });
+      if (asked === undefined) throw refusal(order);
+      changed = { ...asked, lines: withReturned(order.lines, lines) };
+      const updateTime = await returnStore.receiveReturn(tx, goods, asked.dues);
+      return { orderReturn: returnMessage({ ...goods, state: "RECEIVED", updateTime }) };
+    });
+    if (changed !== undefined) changes.publish(changed);
+    runner.wake();
+    return response;
+  };
+
+/** Why nothing more becomes due. */
+export function refusal({ id, due }: Order): Error {
+  if (due.length < MAX_DUE) return new Error(`${id}: what was planned cannot become due.`);
+  return meshFailure("OVERLOADED", "Too much is due to the buyer already; it is being worked off.", {
+    retryDelayMs: FULL_RETRY_MS,
+  });
+}
