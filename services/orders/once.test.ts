@@ -4,6 +4,7 @@ import { newId } from "#mesh/ids.ts";
 import { type Caller, person, testOnce, workload } from "#testing/once.ts";
 import { insertOrder } from "./store.ts";
 import { newOrder } from "./testing/orders.ts";
+import { paidOrder, returnIdOf } from "./testing/paid-order.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
 import { placeRequest } from "./testing/shop.ts";
 
@@ -98,7 +99,47 @@ testOnce(OrderService, () => test.shop.mesh, {
       };
     },
   },
-  createReturn: "pending",
-  receiveReturn: "pending",
-  refundOrder: "pending",
+  createReturn: {
+    callers: shoppers,
+    prepare: async (caller, requestId) => {
+      const { id: orderId } = await paidOrder(test.shop, { "SKU-1": 3n }, { id: userIdOf(caller) });
+      const request = { requestId, orderId, items: [{ sku: "SKU-1", quantity: 1n }], note: "" };
+      return {
+        request,
+        other: () => ({ ...request, items: [{ sku: "SKU-1", quantity: 2n }] }),
+        effect: () => entries("return announced%", orderId),
+        once: [1],
+      };
+    },
+  },
+  receiveReturn: {
+    callers: () => [person("warehouse"), person("admin")],
+    prepare: async (_, requestId) => {
+      const paid = await paidOrder(test.shop, { "SKU-1": 3n });
+      const [returnId, another] = [
+        returnIdOf(await paid.announce({ "SKU-1": 1n })),
+        returnIdOf(await paid.announce({ "SKU-1": 1n })),
+      ];
+      const request = { requestId, returnId };
+      return {
+        request,
+        other: () => ({ ...request, returnId: another }),
+        effect: () => entries("goods came back%", paid.id),
+        once: [1],
+      };
+    },
+  },
+  refundOrder: {
+    callers: () => [person("support"), person("admin")],
+    prepare: async (_, requestId) => {
+      const { id: orderId } = await paidOrder(test.shop, { "SKU-1": 3n });
+      const request = { requestId, orderId, amount: { currencyCode: "EUR", minorUnits: 100n }, note: "" };
+      return {
+        request,
+        other: () => ({ ...request, amount: { currencyCode: "EUR", minorUnits: 200n } }),
+        effect: () => entries("refund promised%", orderId),
+        once: [1],
+      };
+    },
+  },
 });

@@ -32,8 +32,11 @@ type Orders = Client<typeof OrderService>;
 type Announced = ReturnType<Orders["createReturn"]>;
 
 /** Has a buyer order these units, at 10.00 each and 4.90 for sending, and waits until all is done. */
-export async function paidOrder(shop: TestShop, items: Readonly<Record<string, bigint>>): Promise<PaidOrder> {
-  const user = newBuyer();
+export async function paidOrder(
+  shop: TestShop,
+  items: Readonly<Record<string, bigint>>,
+  user = newBuyer(),
+): Promise<PaidOrder> {
   shop.fillCart(user.id, items);
   const call = shop.mesh.call({ user });
   const units = Object.values(items).reduce((sum, quantity) => sum + quantity, 0n);
