@@ -3,7 +3,7 @@ import {
   apply,
   capturableAmount,
   capturedAmount,
-  type PaymentEvent,
+  type Movement,
   type Refusal,
   type RefusalCode,
   refundedAmount,
@@ -12,7 +12,7 @@ import {
 import type { Answer, OperationRecord } from "./records.ts";
 
 /** What a POST answers for what it did: the thing that came to be, or the authorization that was voided. */
-export function eventAnswer(before: Authorization | undefined, event: PaymentEvent, now: Date): Answer {
+export function eventAnswer(before: Authorization | undefined, event: Movement, now: Date): Answer {
   switch (event.type) {
     case "authorized":
       return { status: 201, body: authorizationView(apply(before, event), now) };
@@ -65,7 +65,7 @@ export function authorizationView(authorization: Authorization, now: Date): unkn
 }
 
 /** One movement of money, as reconciliation sees it. */
-export function transactionView(event: PaymentEvent) {
+export function transactionView(event: Movement) {
   return {
     id: event.id,
     type: transactionType[event.type],
@@ -88,7 +88,7 @@ export function operationView({ idempotencyKey, operation, time, answer }: Opera
   };
 }
 
-const transactionType: Readonly<Record<PaymentEvent["type"], string>> = {
+const transactionType: Readonly<Record<Movement["type"], string>> = {
   authorized: "authorization",
   captured: "capture",
   voided: "void",

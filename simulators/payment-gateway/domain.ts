@@ -64,7 +64,12 @@ export type PaymentEvent =
   | (Happened & { readonly type: "authorized"; readonly expireTime: Date; readonly delivery: Delivery })
   | (Happened & { readonly type: "captured" })
   | (Happened & { readonly type: "voided" })
-  | (Happened & { readonly type: "refunded"; readonly captureId: string });
+  | (Happened & { readonly type: "refunded"; readonly captureId: string })
+  /** What was left of an authorization can no longer be captured; no money moves. */
+  | (Happened & { readonly type: "expired" });
+
+/** An event that moved money. */
+export type Movement = Exclude<PaymentEvent, { readonly type: "expired" }>;
 
 export type RefusalCode =
   | "invalid_token"
@@ -101,7 +106,7 @@ export function decide(
   authorization: Authorization | undefined,
   command: Command,
   circumstances: Circumstances,
-): Result<PaymentEvent, Refusal> {
+): Result<Movement, Refusal> {
   switch (command.operation) {
     case "authorize":
       return decideAuthorize(command, circumstances);
@@ -132,6 +137,9 @@ export function apply(authorization: Authorization | undefined, event: PaymentEv
     }
     case "voided":
       return { ...authorization, voidTime: event.time };
+    case "expired":
+      // The time alone decides, whenever it is noted.
+      return authorization;
     case "refunded": {
       const refund: Refund = { id: event.id, amount: event.amount, createTime: event.time };
       const captures = authorization.captures.map((capture) =>
@@ -211,7 +219,7 @@ const cards: ReadonlyMap<string, Card> = new Map<string, Card>([
 function decideAuthorize(
   command: Extract<Command, { operation: "authorize" }>,
   { now, newAuthorizationId: id, authorizationLifetimeMs }: Circumstances,
-): Result<PaymentEvent, Refusal> {
+): Result<Movement, Refusal> {
   const card = cardOf(command.paymentToken);
   // The token itself is never repeated, not even in an error: errors end up in logs.
   if (card === undefined) return refuse("invalid_token", "The payment token is not known.");
@@ -228,7 +236,7 @@ function decideCapture(
   authorization: Authorization,
   requested: bigint | undefined,
   now: Date,
-): Result<PaymentEvent, Refusal> {
+): Result<Movement, Refusal> {
   const { id, captures } = authorization;
   if (authorization.voidTime !== undefined) return refuse("authorization_voided", `${id} was voided.`);
   if (now >= authorization.expireTime) return refuse("authorization_expired", `${id} has expired.`);
@@ -243,7 +251,7 @@ function decideCapture(
   return ok({ type: "captured", ...happened(authorization, captureId, amount, now) });
 }
 
-function decideVoid(authorization: Authorization, now: Date): Result<PaymentEvent, Refusal> {
+function decideVoid(authorization: Authorization, now: Date): Result<Movement, Refusal> {
   const { id } = authorization;
   if (authorization.voidTime !== undefined) return refuse("authorization_voided", `${id} was voided already.`);
   if (authorization.captures.length > 0) {
@@ -257,7 +265,7 @@ function decideRefund(
   authorization: Authorization | undefined,
   { captureId, amount: requested }: Extract<Command, { operation: "refund" }>,
   now: Date,
-): Result<PaymentEvent, Refusal> {
+): Result<Movement, Refusal> {
   const capture = authorization?.captures.find(({ id }) => id === captureId);
   if (authorization === undefined || capture === undefined) {
     return refuse("capture_not_found", `There is no capture ${captureId}.`);
@@ -280,4 +288,10 @@ function happened({ id, reference, currency }: Authorization, eventId: string, a
 
 function refuse(code: RefusalCode, message: string): Result<never, Refusal> {
   return fail({ code, message });
+}
+
+/** The expiry of what is left of an authorization whose time has come. */
+export function expiryOf(authorization: Authorization): PaymentEvent {
+  const left = authorization.amount - capturedAmount(authorization);
+  return { type: "expired", ...happened(authorization, authorization.id, left, authorization.expireTime) };
 }

@@ -2,9 +2,20 @@ import { createHash, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { Clock } from "#mesh/clock.ts";
 import { errorBody, eventAnswer, refusalAnswer } from "./answers.ts";
-import { type Authorization, apply, type Command, cardOf, decide, failsBeforeEffect, subjectOf } from "./domain.ts";
+import {
+  type Authorization,
+  apply,
+  type Command,
+  cardOf,
+  decide,
+  expiryOf,
+  failsBeforeEffect,
+  type Movement,
+  type PaymentEvent,
+  subjectOf,
+} from "./domain.ts";
 import { type Journal, openJournal } from "./journal.ts";
-import { type Answer, decodeRecord, encodeRecord, type OperationRecord } from "./records.ts";
+import { type Answer, decodeRecord, encodeRecord, type JournalRecord, type OperationRecord } from "./records.ts";
 
 /** Keys that are remembered to have failed once before their effect; the oldest is forgotten, and fails once more. */
 const MAX_FAILED_KEYS = 10_000;
@@ -27,9 +38,21 @@ export interface Gateway {
   authorization(id: string): Authorization | undefined;
   operation(idempotencyKey: string): OperationRecord | undefined;
   /** Up to `limit` movements of money from the `after`-th on, oldest first, and how many there are in all. */
-  movements(after: number, limit: number): { readonly page: readonly OperationRecord[]; readonly total: number };
+  movements(after: number, limit: number): { readonly page: readonly Movement[]; readonly total: number };
+  /** All that happened, expiries among it, oldest first. */
+  readonly events: EventLog;
+  /** Notes the expiries whose time has come; says when the next one's will have, undefined when none is to come. */
+  expireDue(): Date | undefined;
   flushed(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** All that happened. It only ever grows at its end, so an event goes by its place. */
+export interface EventLog {
+  count(): number;
+  at(place: number): PaymentEvent;
+  /** Has `listener` called after every event that is added. */
+  listen(listener: () => void): void;
 }
 
 export interface GatewayOptions {
@@ -47,40 +70,86 @@ interface Index {
   readonly keys: Map<string, number>;
   readonly authorizations: Map<string, number[]>;
   readonly movements: number[];
+  readonly events: number[];
+  /** When each authorization expires of which something is left, and how much. */
+  readonly expiring: Map<string, { readonly expireTime: Date; readonly left: bigint }>;
 }
 
 /** Opens the books in a data folder, which is made when missing. Throws when they are damaged or cannot be read. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
-  const index: Index = { keys: new Map(), authorizations: new Map(), movements: [] };
+  const index: Index = {
+    ...{ keys: new Map(), authorizations: new Map(), expiring: new Map() },
+    ...{ movements: [], events: [] },
+  };
   const { journal, tornBytes } = await openJournal(join(options.dataDir, "journal"), (text, position) =>
     enter(index, decodeRecord(text), position),
   );
   if (tornBytes > 0) options.onTornTail(tornBytes);
-  const read = (position: number) => decodeRecord(journal.read(position));
+  const eventAt = (position: number): PaymentEvent => eventOf(decodeRecord(journal.read(position)));
+  const listeners: (() => void)[] = [];
+  const append = (record: JournalRecord): void => {
+    enter(index, record, journal.append(encodeRecord(record)));
+    if (record.event !== undefined) for (const listener of listeners) listener();
+  };
 
   return {
-    execute: createExecute(journal, index, options),
+    execute: createExecute(journal, index, { ...options, append }),
     authorization: (id) => loadAuthorization(journal, index, id),
     operation(idempotencyKey) {
       const position = index.keys.get(idempotencyKey);
-      return position === undefined ? undefined : read(position);
+      return position === undefined ? undefined : operationOf(decodeRecord(journal.read(position)));
     },
     movements: (after, limit) => ({
-      page: index.movements.slice(after, after + limit).map(read),
+      page: index.movements.slice(after, after + limit).map((position) => movementOf(eventAt(position))),
       total: index.movements.length,
     }),
+    events: {
+      count: () => index.events.length,
+      at(place) {
+        const position = index.events[place];
+        if (position === undefined) throw new Error(`there is no event ${place}`);
+        return eventAt(position);
+      },
+      listen: (listener) => listeners.push(listener),
+    },
+    expireDue: () => expireDue(journal, index, { clock: options.clock, append }),
     flushed: () => journal.flushed(),
     close: () => journal.close(),
   };
 }
 
-function createExecute(journal: Journal, index: Index, options: GatewayOptions): Gateway["execute"] {
+/** Adds a record to the journal and to the index, and tells of what happened. */
+type Append = (record: JournalRecord) => void;
+
+function expireDue(
+  journal: Journal,
+  index: Index,
+  { clock, append }: { readonly clock: Clock; readonly append: Append },
+): Date | undefined {
+  const time = clock.now();
+  let next: Date | undefined;
+  for (const [id, { expireTime }] of index.expiring) {
+    if (expireTime > time) {
+      if (next === undefined || expireTime < next) next = expireTime;
+      continue;
+    }
+    const authorization = loadAuthorization(journal, index, id);
+    if (authorization !== undefined) append({ operation: "expire", time, event: expiryOf(authorization) });
+  }
+  return next;
+}
+
+function createExecute(
+  journal: Journal,
+  index: Index,
+  options: GatewayOptions & { readonly append: Append },
+): Gateway["execute"] {
   const failedKeys = new Set<string>();
 
   return (command, idempotencyKey) => {
     const requestDigest = digest(command);
     const position = index.keys.get(idempotencyKey);
-    if (position !== undefined) return replay(decodeRecord(journal.read(position)), requestDigest);
+    if (position !== undefined) return replay(operationOf(decodeRecord(journal.read(position))), requestDigest);
     if (index.keys.size >= options.maxOperations) return answerNow(capacityReached);
 
     const id = subjectOf(command);
@@ -104,8 +173,7 @@ function createExecute(journal: Journal, index: Index, options: GatewayOptions):
     if (answer.status === 400 || answer.status === 404) return answerNow(answer);
 
     const event = decision.ok ? decision.value : undefined;
-    const record = { idempotencyKey, requestDigest, operation: command.operation, time: now, answer, event };
-    enter(index, record, journal.append(encodeRecord(record)));
+    options.append({ idempotencyKey, requestDigest, operation: command.operation, time: now, answer, event });
     if (unreliable) return { kind: "fault" };
     return { kind: "answer", answer, replayed: false, late: delivery === "slow" };
   };
@@ -116,13 +184,43 @@ function replay(record: OperationRecord, requestDigest: string): Outcome {
   return { kind: "answer", answer: record.answer, replayed: true, late: false };
 }
 
-function enter({ keys, authorizations, movements }: Index, record: OperationRecord, position: number): void {
-  keys.set(record.idempotencyKey, position);
-  if (record.event === undefined) return;
-  movements.push(position);
-  const history = authorizations.get(record.event.authorizationId);
-  if (history === undefined) authorizations.set(record.event.authorizationId, [position]);
+function enter(index: Index, record: JournalRecord, position: number): void {
+  const { event } = record;
+  if (record.operation !== "expire") index.keys.set(record.idempotencyKey, position);
+  if (event === undefined) return;
+  index.events.push(position);
+  if (event.type !== "expired") index.movements.push(position);
+  const { authorizationId } = event;
+  const history = index.authorizations.get(authorizationId);
+  if (history === undefined) index.authorizations.set(authorizationId, [position]);
   else history.push(position);
+  noteExpiring(index.expiring, event);
+}
+
+function noteExpiring(expiring: Index["expiring"], event: PaymentEvent): void {
+  if (event.type === "refunded") return;
+  const { authorizationId, amount } = event;
+  const known = expiring.get(authorizationId);
+  expiring.delete(authorizationId);
+  if (event.type === "authorized") expiring.set(authorizationId, { expireTime: event.expireTime, left: amount });
+  else if (event.type === "captured" && known !== undefined && known.left > amount) {
+    expiring.set(authorizationId, { ...known, left: known.left - amount });
+  }
+}
+
+function eventOf({ event }: JournalRecord): PaymentEvent {
+  if (event === undefined) throw new Error("an operation that was refused is listed as an event");
+  return event;
+}
+
+function movementOf(event: PaymentEvent): Movement {
+  if (event.type === "expired") throw new Error("an expiry is listed as a movement of money");
+  return event;
+}
+
+function operationOf(record: JournalRecord): OperationRecord {
+  if (record.operation === "expire") throw new Error("an expiry is listed under a key");
+  return record;
 }
 
 function loadAuthorization(journal: Journal, index: Index, id: string): Authorization | undefined {

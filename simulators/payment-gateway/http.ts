@@ -8,6 +8,7 @@ import type { Gateway } from "./gateway.ts";
 import type { Answer } from "./records.ts";
 import { RequestError } from "./requests.ts";
 import { findRoute, type KeyedCommand, type ReadContext, type WriteInput } from "./routes.ts";
+import type { WebhookSender } from "./webhooks/sender.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
 const MAX_HEADER_BYTES = 8 * 1024;
@@ -20,6 +21,8 @@ const CLOSE_GRACE_MS = 5_000;
 
 export interface HttpOptions {
   readonly gateway: Gateway;
+  /** Who sends webhooks, if anybody does. */
+  readonly webhooks: Pick<WebhookSender, "summary"> | undefined;
   readonly now: () => Date;
   readonly apiKey: string;
   /** How late the answers about a slow card are. */
@@ -126,11 +129,11 @@ async function serve(context: Context, exchange: Exchange): Promise<void> {
 }
 
 async function read(
-  { gateway, now }: Context,
+  { gateway, webhooks, now }: Context,
   view: (context: ReadContext) => Answer,
   query: URLSearchParams,
 ): Promise<Reply> {
-  const reply = view({ gateway, query, now: now() });
+  const reply = view({ gateway, webhooks, query, now: now() });
   // What was read may still be on its way to the disk; before it is there, nobody may be told of it.
   await gateway.flushed();
   return reply;

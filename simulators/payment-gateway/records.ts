@@ -1,4 +1,4 @@
-import type { Delivery, PaymentEvent } from "./domain.ts";
+import type { Delivery, Movement, PaymentEvent } from "./domain.ts";
 
 /** What a POST answered: the HTTP status and the JSON body. */
 export interface Answer {
@@ -15,23 +15,32 @@ export interface OperationRecord {
   readonly time: Date;
   readonly answer: Answer;
   /** What happened; undefined when the operation was refused. */
-  readonly event: PaymentEvent | undefined;
+  readonly event: Movement | undefined;
 }
 
+/** What happened by itself, as the journal keeps it: nobody asked for it. */
+export interface ExpiryRecord {
+  readonly operation: "expire";
+  readonly time: Date;
+  readonly event: PaymentEvent;
+}
+
+export type JournalRecord = OperationRecord | ExpiryRecord;
+
 /** The record as one line of JSON. */
-export function encodeRecord({ time, event, ...rest }: OperationRecord): string {
-  const json: RecordJson = { ...rest, time: time.toISOString(), event: event && encodeEvent(event) };
-  return JSON.stringify(json);
+export function encodeRecord({ time, event, ...rest }: JournalRecord): string {
+  return JSON.stringify({ ...rest, time: time.toISOString(), event: event && encodeEvent(event) });
 }
 
 /** Reads what `encodeRecord` wrote. */
-export function decodeRecord(text: string): OperationRecord {
+export function decodeRecord(text: string): JournalRecord {
   // The journal has compared the line with its checksum, and nothing but encodeRecord makes such lines.
   const { time, event, ...rest } = JSON.parse(text) as RecordJson;
-  return { ...rest, time: new Date(time), event: event && decodeEvent(event) };
+  return { ...rest, time: new Date(time), event: event && decodeEvent(event) } as JournalRecord;
 }
 
-interface RecordJson extends Omit<OperationRecord, "time" | "event"> {
+interface RecordJson extends Omit<OperationRecord, "operation" | "time" | "event"> {
+  readonly operation: JournalRecord["operation"];
   readonly time: string;
   readonly event: EventJson | undefined;
 }
@@ -61,7 +70,7 @@ function encodeEvent(event: PaymentEvent): EventJson {
 
 function decodeEvent({ type, expireTime, delivery, captureId, ...json }: EventJson): PaymentEvent {
   const happened = { ...json, amount: BigInt(json.amount), time: new Date(json.time) };
-  if (type === "captured" || type === "voided") return { ...happened, type };
+  if (type === "captured" || type === "voided" || type === "expired") return { ...happened, type };
   if (type === "authorized" && expireTime !== undefined && delivery !== undefined) {
     return { ...happened, type, expireTime: new Date(expireTime), delivery };
   }

@@ -14,6 +14,7 @@ import {
   parseVoid,
   RequestError,
 } from "./requests.ts";
+import type { WebhookSender } from "./webhooks/sender.ts";
 
 /** What a path and a method lead to. `open` routes need no API key; `name` stands in the log. */
 export type Route = { readonly name: string; readonly open: boolean } & (
@@ -24,6 +25,7 @@ export type Route = { readonly name: string; readonly open: boolean } & (
 
 export interface ReadContext {
   readonly gateway: Gateway;
+  readonly webhooks: Pick<WebhookSender, "summary"> | undefined;
   readonly query: URLSearchParams;
   readonly now: Date;
 }
@@ -109,6 +111,12 @@ const routes: readonly RouteEntry[] = [
     make: () => ({ kind: "read", read: listTransactions }),
   },
   {
+    name: "getWebhooks",
+    method: "GET",
+    path: /^\/v1\/webhooks$/,
+    make: () => ({ kind: "read", read: getWebhooks }),
+  },
+  {
     name: "health",
     method: "GET",
     path: /^\/healthz$/,
@@ -146,8 +154,13 @@ function listTransactions({ gateway, query }: ReadContext): Answer {
   const { page, total } = gateway.movements(after, limit);
   if (after > total) throw new RequestError(400, "invalid_request", "after is not a cursor of this gateway.");
   const end = after + page.length;
-  const transactions = page.flatMap(({ event }) => (event === undefined ? [] : [transactionView(event)]));
+  const transactions = page.map(transactionView);
   return { status: 200, body: { transactions, next_after: String(end), has_more: end < total } };
+}
+
+function getWebhooks({ webhooks }: ReadContext): Answer {
+  if (webhooks === undefined) throw new RequestError(404, "no_webhooks", "No receiver of webhooks is set.");
+  return { status: 200, body: webhooks.summary() };
 }
 
 function refuse(name: string, error: RequestError): Route {

@@ -2,8 +2,10 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { type Clock, systemClock } from "#mesh/clock.ts";
-import { openGateway } from "./gateway.ts";
+import { type Gateway, openGateway } from "./gateway.ts";
 import { createHttpFront } from "./http.ts";
+import { openDeliveries } from "./webhooks/deliveries.ts";
+import { startWebhookSender, type WebhookSender, type WebhookSettings } from "./webhooks/sender.ts";
 
 const HOST = "127.0.0.1";
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -27,7 +29,12 @@ export interface SimulatorOptions {
   readonly maxOpenRequests?: number;
   /** How long a request may take to arrive; 15 s unless given. */
   readonly requestTimeoutMs?: number;
+  /** Where events are posted; nowhere unless given. */
+  readonly webhooks?: WebhookOptions;
 }
+
+/** What is not given: 3 days, 0.5 s to 1 h, and no misbehaviour. */
+export type WebhookOptions = Pick<WebhookSettings, "url" | "secret"> & Partial<WebhookSettings>;
 
 export interface Simulator {
   readonly url: string;
@@ -46,8 +53,10 @@ export async function startPaymentGatewaySimulator(options: SimulatorOptions): P
     maxOperations: options.maxOperations ?? 1_000_000,
     onTornTail: (bytes) => log.warn({ bytes }, "cut off a torn last entry of the journal"),
   });
+  const webhooks = await openWebhooks(gateway, options);
   const front = createHttpFront({
     gateway,
+    webhooks,
     now: () => clock.now(),
     apiKey: options.apiKey,
     slowMs: options.slowMs ?? 3_000,
@@ -59,6 +68,7 @@ export async function startPaymentGatewaySimulator(options: SimulatorOptions): P
     front.server.listen(options.port, HOST);
     await once(front.server, "listening");
   } catch (error) {
+    await webhooks?.close();
     await gateway.close();
     throw error;
   }
@@ -69,7 +79,26 @@ export async function startPaymentGatewaySimulator(options: SimulatorOptions): P
     port,
     async close() {
       await front.close();
+      await webhooks?.close();
       await gateway.close();
     },
   };
+}
+
+async function openWebhooks(
+  gateway: Gateway,
+  { webhooks, dataDir, log, clock = systemClock }: SimulatorOptions,
+): Promise<WebhookSender | undefined> {
+  if (webhooks === undefined) return undefined;
+  // A new receiver hears of what happens from now on.
+  const deliveries = await openDeliveries(dataDir, gateway.events.count(), log);
+  const settings: WebhookSettings = {
+    retryForMs: 3 * DAY_MS,
+    backoff: { firstMs: 500, maxMs: 60 * 60 * 1000 },
+    copies: 0,
+    delayMs: 0,
+    shuffleMs: 0,
+    ...webhooks,
+  };
+  return startWebhookSender({ gateway, deliveries, settings, clock, log });
 }
