@@ -12,7 +12,7 @@ import { createKeyRing, KEY_FETCH_TIMEOUT_MS, type SigningKeySource } from "#mes
 import { createUserTokens, type UserTokens } from "#mesh/identity/user-tokens.ts";
 import { sharedSecretIdentity, type WorkloadIdentity } from "#mesh/identity/workload.ts";
 import { concurrencyCeiling } from "#mesh/rpc/admission.ts";
-import type { Call, User } from "#mesh/rpc/call.ts";
+import type { Call, OwnCall, User } from "#mesh/rpc/call.ts";
 import { type BackgroundOptions, backgroundCall } from "#mesh/rpc/call-context.ts";
 import { type Channels, createChannels, STARTUP_GRACE_MS } from "#mesh/rpc/channels.ts";
 import { createClient } from "#mesh/rpc/client.ts";
@@ -34,8 +34,8 @@ export interface Mesh {
   readonly clock: Clock;
   /** A typed client. Its target is `mesh:///<contract.owner>`; all clients of one owner share connections. */
   client<C extends Contract>(contract: C): Client<C>;
-  /** A `Call` for work that nobody asked for: no caller, no end user, a deadline of its own. */
-  background(options: BackgroundOptions): Call;
+  /** A `Call` for work that nobody asked for: no caller, no end user, a deadline of its own. Say when it is `done`. */
+  background(options: BackgroundOptions): OwnCall;
   /** The end user of a token that stands in a request. Throws an `RpcError` TOKEN_INVALID or TOKEN_EXPIRED. */
   verifyUser(token: string, call: Call): Promise<User>;
   /**
@@ -100,7 +100,7 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
     configs.add(contract);
     return createClient({ log, workloads, channels }, contract);
   };
-  const background = (options: BackgroundOptions): Call => backgroundCall(options, log);
+  const background = (options: BackgroundOptions): OwnCall => backgroundCall(options, log);
   let ownKeys = given.signingKeys;
   const publishedKeys = identityServiceKeys(client(IdentityService), (signal) =>
     background({ name: "signing-keys", timeoutMs: KEY_FETCH_TIMEOUT_MS, signal }),

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import { systemClock } from "#mesh/clock.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
-import { bearerToken, type Call, type MethodInfo, type TraceContext, type User } from "#mesh/rpc/call.ts";
+import { bearerToken, type Call, type MethodInfo, type OwnCall, type TraceContext, type User } from "#mesh/rpc/call.ts";
 import { deadlineExceeded } from "#mesh/rpc/status.ts";
 import { newSpan } from "#mesh/rpc/trace.ts";
 
@@ -33,7 +33,7 @@ export interface AbortListener {
  * The `Call` that the mesh makes. A signal costs 10 µs, a tenth of a call, so it is made when somebody reads it; the
  * mesh itself listens without one.
  */
-export class CallContext implements Call {
+export class CallContext implements OwnCall {
   readonly method: MethodInfo;
   readonly deadline: number;
   readonly caller: string;
@@ -45,6 +45,7 @@ export class CallContext implements Call {
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #listeners: Set<AbortListener> | undefined;
+  #release: (() => void) | undefined;
 
   constructor(init: CallInit) {
     this.method = init.method;
@@ -83,6 +84,16 @@ export class CallContext implements Call {
     this.#listeners = undefined;
   }
 
+  /** Takes what is to be freed when the call is done. */
+  holds(release: () => void): void {
+    this.#release = release;
+  }
+
+  done(): void {
+    this.#release?.();
+    this.#release = undefined;
+  }
+
   /** Listens until it is told or leaves. A call that is already over tells nobody: look at `abortReason` first. */
   listen(listener: AbortListener): void {
     this.#listeners ??= new Set();
@@ -110,8 +121,8 @@ export interface BackgroundOptions {
   readonly token?: string;
 }
 
-/** A call for work that nobody asked for. Its timer does not keep the process alive. */
-export function backgroundCall({ name, timeoutMs, signal, token }: BackgroundOptions, log: Logger): Call {
+/** A call for work that nobody asked for. Its timer does not keep the process alive, and runs until it is `done`. */
+export function backgroundCall({ name, timeoutMs, signal, token }: BackgroundOptions, log: Logger): OwnCall {
   const trace = newSpan(undefined);
   const context = new CallContext({
     method: backgroundMethod(name),
@@ -127,7 +138,7 @@ export function backgroundCall({ name, timeoutMs, signal, token }: BackgroundOpt
 }
 
 /** The same call with less time: `timeoutMs` from now, or its own deadline when that comes first. */
-export function withTimeout(call: Call, timeoutMs: number): Call {
+export function withTimeout(call: Call, timeoutMs: number): OwnCall {
   const now = epochMs();
   const deadline = Math.min(call.deadline, now + timeoutMs);
   const { method, caller, user, trace } = call;
@@ -139,15 +150,20 @@ export function withTimeout(call: Call, timeoutMs: number): Call {
 
 /** Aborts when the time is up, or with `parent`. */
 function abortLater(context: CallContext, timeoutMs: number, parent: AbortSignal | undefined): void {
-  const onTimeout = () => {
+  const release = () => {
+    clearTimeout(timer);
     parent?.removeEventListener("abort", onParentAbort);
+  };
+  const onTimeout = () => {
+    context.done();
     context.abort(deadlineExceeded(context.method.path, false));
   };
   const onParentAbort = () => {
-    clearTimeout(timer);
+    context.done();
     context.abort(asError(parent?.reason));
   };
   const timer = setTimeout(onTimeout, Math.min(Math.max(timeoutMs, 0), MAX_TIMER_MS)).unref();
+  context.holds(release);
   if (parent?.aborted) onParentAbort();
   else parent?.addEventListener("abort", onParentAbort, { once: true });
 }

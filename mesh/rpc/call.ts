@@ -25,6 +25,12 @@ export interface Call {
   readonly [bearerToken]?: string;
 }
 
+/** A call that was made here rather than received: whoever made it says when it is done. */
+export interface OwnCall extends Call {
+  /** Frees the timer of the deadline, and stops to follow the signal it was made with. The call itself is not aborted. */
+  done(): void;
+}
+
 export const bearerToken: unique symbol = Symbol("bearer token");
 
 /** An end user, as a verified token tells. */

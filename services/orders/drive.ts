@@ -80,8 +80,6 @@ async function take(deps: DriveDeps, command: Command, order: Order, token: Held
     return { known: false, error: "INTERNAL (a defect of this process)" };
   } finally {
     deps.underWay.delete(ending);
-    // Frees what the call still holds: its timer would run on until its deadline.
-    ending.abort();
   }
 }
 

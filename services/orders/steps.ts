@@ -4,7 +4,7 @@ import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import type { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
 import type { Client } from "#mesh/contract/contract.ts";
 import type { RpcError } from "#mesh/contract/errors.ts";
-import type { Call } from "#mesh/rpc/call.ts";
+import type { Call, OwnCall } from "#mesh/rpc/call.ts";
 import { isClearingCart, type Order } from "./domain-order.ts";
 import type { Command, SagaEvent } from "./domain-saga.ts";
 
@@ -37,7 +37,7 @@ export interface StepDeps {
   readonly inventory: Client<typeof InventoryService>;
   readonly payments: Client<typeof PaymentService>;
   /** Makes the `Call` of work that goes on whether or not the buyer still waits. */
-  readonly background: (options: { name: string; timeoutMs: number; signal: AbortSignal }) => Call;
+  readonly background: (options: { name: string; timeoutMs: number; signal: AbortSignal }) => OwnCall;
 }
 
 /** What came of a command: something happened, or nobody knows whether it did. */
@@ -80,10 +80,14 @@ export function createSteps(deps: StepDeps): (
     release_stock: releaseStock(deps),
     restock: restock(deps),
   };
-  return ({ kind, key }, order, { token, signal }) => {
+  return async ({ kind, key }, order, { token, signal }) => {
     const timeoutMs = isClearingCart(order) ? CART_BEFORE_ANSWER_MS : timeoutsMs[kind];
     const call = deps.background({ name: kind, timeoutMs, signal });
-    return perform[kind]({ order, requestId: `${order.id}:${key}`, call, token });
+    try {
+      return await perform[kind]({ order, requestId: `${order.id}:${key}`, call, token });
+    } finally {
+      call.done();
+    }
   };
 }
 
