@@ -1,0 +1,102 @@
+import { describe, expect, it } from "vitest";
+import { Order_State } from "#gen/shop/orders/v1/order.ts";
+import { meshFailure } from "#mesh/contract/errors.ts";
+import { orderOf, shopForEachTest } from "./testing/setup.ts";
+import { gate, isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+
+const test = shopForEachTest();
+
+const expireLeases = () =>
+  test.db.query("update orders set lease_until = now() - interval '1 second' where lease_until is not null");
+
+function buyerWithCart() {
+  const user = newBuyer();
+  test.shop.fillCart(user.id, { "SKU-1": 1n });
+  const call = test.shop.mesh.call({ user });
+  const cart = () => [...(test.shop.cart.items.get(`cart_${user.id}`) ?? [])];
+  return { user, call, cart, place: () => test.shop.checkout.placeOrder(placeRequest(), call) };
+}
+
+const callsOf = (method: string) => test.shop.interference.calls.filter((call) => call === method).length;
+
+describe("the cart of an order", () => {
+  it("is empty when the answer comes, so that whoever shops on at once buys nothing twice", async () => {
+    const { call, cart, place } = buyerWithCart();
+    const first = orderOf(await place());
+    expect(cart()).toEqual([]);
+    await expect(place()).rejects.toMatchObject({ reason: "CART_EMPTY" });
+    const { address } = placeRequest();
+    const quote = test.shop.checkout.quoteCheckout({ cartId: "", address }, call);
+    await expect(quote).rejects.toMatchObject({ reason: "CART_EMPTY" });
+    expect(await test.shop.until(first.id, isAtRest)).toMatchObject({ state: "PAID", cartCleared: true });
+    expect(callsOf("CartService.clearCart")).toBe(1);
+  });
+
+  it("holds up neither the answer nor the capture when it cannot be reached, and is cleared at the end", async () => {
+    const { cart, place } = buyerWithCart();
+    let down = true;
+    test.shop.interference.before = (method) => {
+      if (method === "CartService.clearCart" && down) throw meshFailure("SERVICE_UNAVAILABLE", "down");
+    };
+    const placed = orderOf(await place());
+    expect([Order_State.CONFIRMED, Order_State.PAID]).toContain(placed.state);
+    const sold = await test.shop.until(placed.id, ({ state }) => state === "PAID");
+    expect(sold).toMatchObject({ step: "clear_cart", cartCleared: false });
+    down = false;
+    const order = await test.shop.until(placed.id, isAtRest);
+    expect(order.history.map(({ note }) => note)).toEqual([
+      "placed",
+      "stock held",
+      "payment authorized",
+      "cart not reached; cleared later",
+      "payment captured",
+      "stock sold",
+      "cart cleared",
+    ]);
+    expect(cart()).toEqual([]);
+  });
+
+  it("holds up neither when it does not answer, and is cleared once", async () => {
+    const { user, cart, place } = buyerWithCart();
+    const held = gate();
+    let calls = 0;
+    test.shop.interference.after = async (method) => {
+      if (method !== "CartService.clearCart") return;
+      calls += 1;
+      if (calls === 1) await held.opened;
+    };
+    const placed = orderOf(await place());
+    expect(placed.state).toBe(Order_State.CONFIRMED);
+    // Bought again, after it was cleared and before that is known.
+    test.shop.fillCart(user.id, { "SKU-1": 1n });
+    expect(await test.shop.until(placed.id, isAtRest)).toMatchObject({ state: "PAID", cartCleared: true });
+    held.open();
+    expect(cart()).toEqual([["SKU-1", 1n]]);
+  });
+
+  it("keeps nobody waiting whose order's process is gone", async () => {
+    const { user } = buyerWithCart();
+    const reached = gate();
+    const held = gate();
+    let calls = 0;
+    test.shop.interference.before = async (method) => {
+      if (method !== "CartService.clearCart") return;
+      calls += 1;
+      if (calls > 1) return;
+      reached.open();
+      await held.opened;
+    };
+    const request = placeRequest();
+    const call = test.shop.mesh.call({ user });
+    const placing = test.shop.checkout.placeOrder(request, call);
+    await reached.opened;
+    // Another process holds the order from here on, and does nothing: as good as gone.
+    await test.db.query("update orders set fence = fence + 1, lease_until = now() + interval '1 minute'");
+    expect(orderOf(await placing).state).toBe(Order_State.CONFIRMED);
+    expect(orderOf(await test.shop.checkout.placeOrder(request, call)).state).toBe(Order_State.CONFIRMED);
+    await expireLeases();
+    const [row] = await test.db.query<{ readonly id: string }>("select id from orders");
+    held.open();
+    expect(await test.shop.until(row?.id ?? "", isAtRest)).toMatchObject({ state: "PAID" });
+  });
+});
