@@ -70,3 +70,14 @@ test("a service's own failures reach the caller with their reasons", async () =>
   if (!(error instanceof Error)) throw new Error("it succeeded");
   expect(isReason(decodeFailure(error, ""), "INVALID_REQUEST")).toBe(true);
 });
+
+test("a caller who would wait for a month is answered, within the method's own time", async () => {
+  const { calls, client } = await startShop();
+  const month = 30 * 24 * 3_600_000;
+  const answered = new Promise<ServiceError | null>((resolve) => {
+    const deadline = Date.now() + month;
+    client.getStock(GetStockRequest.create({ sku: "SKU-1" }), new Metadata(), { deadline }, resolve);
+  });
+  expect(await answered).toBeNull();
+  expect((calls[0]?.deadline ?? month) - Date.now()).toBeLessThanOrEqual(InventoryService.methods.getStock.deadlineMs);
+});
