@@ -51,7 +51,7 @@ async function buildAll() {
   const entries = await findEntries();
   if (entries.length === 0) throw new Error(`nothing to build: no main.ts below ${root}`);
   const assets = new Set(await findMigrations(entries));
-  const files = (await Promise.all(byDepth(entries).map((group) => bundle(group, assets)))).flat();
+  const files = await bundleAll(entries, assets);
   const kept = new Set([...files.map(({ path }) => path), ...(await copyAssets(assets)), STAMP]);
   await Promise.all(files.map(({ path, contents }) => replace(path, contents)));
   await removeAllBut(kept);
@@ -86,8 +86,21 @@ async function findEntries() {
   return candidates.filter((_, index) => present[index]).toSorted();
 }
 
+/** Bundles programs, then the parts that these load only when they need them, and theirs. */
+async function bundleAll(entries, assets) {
+  const files = [];
+  const known = new Set(entries);
+  for (let next = entries; next.length > 0; ) {
+    const parts = new Set();
+    files.push(...(await Promise.all(byDepth(next).map((group) => bundle(group, { assets, parts })))).flat());
+    next = [...parts].filter((part) => !known.has(part));
+    for (const part of next) known.add(part);
+  }
+  return files;
+}
+
 /** Bundles entries that lie equally deep. The depth is what a URL relative to a source needs to be kept right. */
-async function bundle(group, assets) {
+async function bundle(group, { assets, parts }) {
   // Loaded only when there is something to build, because loading it is what takes the time otherwise.
   const { build } = await import("esbuild");
   const depth = group[0].split("/").length - 1;
@@ -106,7 +119,7 @@ async function bundle(group, assets) {
     external: EXTERNAL,
     banner: { js: BANNER },
     logLevel: "warning",
-    plugins: [keepUrls(depth, assets)],
+    plugins: [keepUrls(depth, assets), splitParts(depth, parts)],
   });
   return result.outputFiles.map(({ path, contents }) => ({ path: slashes(relative(out, path)), contents }));
 }
@@ -130,6 +143,25 @@ function keepUrls(depth, assets) {
           return `new URL("${"../".repeat(depth)}${asset}", import.meta.url)`;
         });
         return { contents, loader: "ts" };
+      });
+    },
+  };
+}
+
+/**
+ * `await import("./large.ts")` is a part that a program loads only when it needs it: a bundle of its own, so that nobody
+ * else carries it. It has its own copies of the modules that it shares with the program, and so must be passed whatever
+ * has a state or an identity.
+ */
+function splitParts(depth, parts) {
+  return {
+    name: "split-parts",
+    setup({ onResolve }) {
+      onResolve({ filter: /^\.\.?\/.*\.ts$/ }, ({ kind, path, resolveDir }) => {
+        if (kind !== "dynamic-import") return undefined;
+        const source = slashes(relative(root, join(resolveDir, path)));
+        parts.add(source);
+        return { path: `${"../".repeat(depth)}${source.replace(/\.ts$/, ".js")}`, external: true };
       });
     },
   };

@@ -77,6 +77,23 @@ test("bundles run alone: packages, migrations and files beside the sources go al
   ]);
 });
 
+test("what a program loads only when it needs it is a bundle of its own", BUILD, async () => {
+  await write(
+    "services/echo/gateways/large.ts",
+    `import { word } from "#mesh/word.ts"; export const large = word + " large";`,
+  );
+  await write(
+    "services/echo/choose.ts",
+    `export const choose = async () => (await import("./gateways/large.ts")).large;`,
+  );
+  await write("services/echo/main.ts", `import { choose } from "./choose.ts"; console.log(await choose());`);
+  await build();
+  const { stdout } = await run(process.execPath, [join(project, "dist/services/echo/main.js")]);
+  expect(stdout).toBe("hello large\n");
+  expect(await readFile(join(project, "dist/services/echo/main.js"), "utf8")).not.toContain(" large");
+  expect(await files("dist/services/echo/gateways")).toEqual(["large.js", "large.js.map"]);
+});
+
 test("builds again after a change, and not without one", BUILD, async () => {
   await build();
   expect(await build()).toBe("dist/ is up to date\n");
