@@ -5,23 +5,18 @@ import { newId } from "#mesh/ids.ts";
 import { createMesh } from "#mesh/mesh.ts";
 import { migrate, openDatabase } from "#mesh/postgres/index.ts";
 import type { Deps } from "./deps.ts";
-import { simulatorGateway } from "./gateways/simulator-gateway.ts";
+import { chooseGateway } from "./gateways/choose-gateway.ts";
 import { paymentHandlers } from "./handlers.ts";
 import { startSettler } from "./settler.ts";
 import { startWebhookSweep } from "./webhook-sweep.ts";
 
 const mesh = createMesh("payments", readMeshConfig());
 const { clock, log } = mesh;
+const currencyCode = readSetting("SHOPMESH_CURRENCY", { default: "EUR" });
+const gateway = await chooseGateway({ clock, currencyCode });
 const db = openDatabase({ url: mesh.config.databaseUrl, log, applicationName: "payments" });
 await migrate(db, new URL("./migrations/", import.meta.url));
 
-const webhookSecret = readSetting("SHOPMESH_PAYMENT_WEBHOOK_SECRET", { default: "" });
-const gateway = simulatorGateway({
-  url: readSetting("SHOPMESH_PAYMENT_GATEWAY_URL"),
-  apiKey: readSetting("SHOPMESH_PAYMENT_GATEWAY_KEY"),
-  webhookSecret: webhookSecret === "" ? undefined : webhookSecret,
-});
-const currencyCode = readSetting("SHOPMESH_CURRENCY", { default: "EUR" });
 const deps: Deps = { db, clock, newId, gateway, log, currencyCode };
 const background = [startSettler(deps), startWebhookSweep(deps)];
 

@@ -14,13 +14,13 @@ export interface PaymentGateway {
   authorize(request: AuthorizeRequest): Promise<Done<Authorization> | Declined | Open>;
   /** Takes money that was set aside, all or a part, once; the rest is let go. */
   capture(request: CaptureRequest): Promise<Answer<Effect>>;
-  /** Lets go money that was set aside. */
+  /** Lets go money that was set aside; ok, too, where somebody did so before. */
   void(request: VoidRequest): Promise<Answer<Effect>>;
   /** Gives back money that was taken, all or a part, as often as some is left. */
   refund(request: RefundRequest): Promise<Answer<Effect>>;
   /**
-   * What an operation came to, without doing it; `absent` when the gateway has no trace of its key so far. A request
-   * that is still on its way may yet come.
+   * What an operation came to, without doing it; `absent` when the gateway has no trace of its key so far, and it can still
+   * come about.
    */
   lookUp(operation: Operation): Promise<Answer<Effect & Partial<Authorization>> | Absent>;
   /** Where an authorization stands now; `absent` when the gateway has none of this name. */

@@ -14,6 +14,7 @@ import {
   type PaymentGateway,
   type Transaction,
   type TransactionPage,
+  type VoidRequest,
   type WebhookEvent,
 } from "../payment-gateway.ts";
 
@@ -44,8 +45,7 @@ export function simulatorGateway({ url, apiKey, webhookSecret }: SimulatorSettin
         await send(`${authorizationPath(authorizationReference)}/capture`, key, { amount: String(amount) }),
         effectOf,
       ),
-    void: async ({ key, authorizationReference }) =>
-      answerOf(await send(`${authorizationPath(authorizationReference)}/void`, key, {}), effectOf),
+    void: (asked) => letGo(send, asked),
     refund: async ({ key, captureReference, amount }) =>
       answerOf(
         await send(`/v1/captures/${encodeURIComponent(captureReference)}/refunds`, key, { amount: String(amount) }),
@@ -77,6 +77,11 @@ async function authorize(
     return { kind: "unknown", because: "the key was used, and what it did is not known yet" };
   if (answer.kind !== "refused") return answer;
   throw new Error(`the payment gateway refused an authorization, which it only ever declines: ${answer.code}`);
+}
+
+async function letGo(send: Send, { key, authorizationReference: reference }: VoidRequest): Promise<Answer<Effect>> {
+  const answer = answerOf(await send(`${authorizationPath(reference)}/void`, key, {}), effectOf);
+  return answer.kind === "refused" && answer.status === "VOIDED" ? { kind: "ok", value: { reference } } : answer;
 }
 
 /** What a key did is told as the answer that it had. */

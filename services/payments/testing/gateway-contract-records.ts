@@ -1,0 +1,101 @@
+import { expect } from "vitest";
+import { newId } from "#mesh/ids.ts";
+import {
+  MAX_PAGE_TRANSACTIONS,
+  type PaymentGateway,
+  type Transaction,
+  type TransactionPage,
+} from "../payment-gateway.ts";
+import { AMOUNT, type ContractCase, dealerOf, referenceOf } from "./gateway-contract.ts";
+
+const MINUTE_MS = 60_000;
+
+const books: readonly ContractCase[] = [
+  {
+    name: "lists what moved, each once, in order, and goes on from where it was read",
+    run: async (bench) => {
+      const { gateway, clock } = bench;
+      const { authorized, captured, letGo, refund } = dealerOf(bench);
+      clock.advance(MINUTE_MS);
+      const before = await readAll(gateway, undefined);
+      const { authorization, capture } = await captured(3_000n);
+      referenceOf(await refund(capture, { amount: 1_000n }));
+      const other = await authorized();
+      referenceOf(await letGo(other));
+      clock.advance(MINUTE_MS);
+      const { transactions, cursor } = await readAll(gateway, before.cursor);
+      const of = (kind: string, authorizationReference: string, amount: bigint) =>
+        expect.objectContaining({ kind, authorizationReference, amount, currencyCode: "EUR" });
+      expect(transactions).toEqual([
+        of("AUTHORIZE", authorization, AMOUNT),
+        of("CAPTURE", authorization, 3_000n),
+        of("REFUND", authorization, 1_000n),
+        of("AUTHORIZE", other, AMOUNT),
+        of("VOID", other, AMOUNT),
+      ]);
+      expect((await readAll(gateway, cursor)).transactions).toEqual([]);
+    },
+  },
+];
+
+async function readAll(gateway: PaymentGateway, after: string | undefined): Promise<TransactionPage> {
+  const transactions: Transaction[] = [];
+  for (let cursor = after, pages = 0; pages < MAX_PAGES; pages += 1) {
+    const page = await gateway.listTransactions(cursor);
+    if (page.kind !== "ok") throw new Error(page.because);
+    expect(page.value.transactions.length).toBeLessThanOrEqual(MAX_PAGE_TRANSACTIONS);
+    transactions.push(...page.value.transactions);
+    if (!page.value.more) return { ...page.value, transactions };
+    cursor = page.value.cursor;
+  }
+  throw new Error(`more than ${MAX_PAGES} pages`);
+}
+
+const MAX_PAGES = 100;
+
+const events: readonly ContractCase[] = [
+  {
+    name: "lets what nobody took expire, and says so",
+    run: async (bench) => {
+      const { authorized, capture, letGo } = dealerOf(bench);
+      const authorization = await authorized();
+      bench.expire(authorization);
+      expect(await bench.gateway.find(authorization)).toMatchObject({
+        value: { status: "EXPIRED", captured: 0n, refunded: 0n },
+      });
+      expect(await capture(authorization)).toMatchObject({ kind: "refused", status: "EXPIRED" });
+      expect(await letGo(authorization)).toMatchObject({ kind: "refused", status: "EXPIRED" });
+    },
+  },
+  {
+    name: "reads a webhook that is its own, as often as it comes",
+    run: async ({ gateway, clock, webhook }) => {
+      const about = newId("any");
+      const { signature, body } = webhook(about);
+      const first = gateway.parseWebhook(signature, body, clock.now());
+      expect(first).toEqual({ id: expect.stringMatching(/.+/), authorizationReference: about });
+      expect(gateway.parseWebhook(signature, body, clock.now())).toEqual(first);
+      const other = webhook(undefined);
+      expect(gateway.parseWebhook(other.signature, other.body, clock.now())).toMatchObject({
+        authorizationReference: undefined,
+      });
+    },
+  },
+  {
+    name: "reads no webhook that is forged, changed or old",
+    run: async ({ gateway, clock, webhook }) => {
+      const read = ({ signature, body }: ReturnType<typeof webhook>) =>
+        gateway.parseWebhook(signature, body, clock.now());
+      const { signature, body } = webhook("pay_1");
+      expect(read(webhook("pay_1", { secret: "whsec_of_somebody_else" }))).toBeUndefined();
+      expect(read({ signature, body: Buffer.concat([body, Buffer.from(" ")]) })).toBeUndefined();
+      expect(read({ signature: "nonsense", body })).toBeUndefined();
+      const old = (ageMs: number) => webhook("pay_1", { at: new Date(clock.now().getTime() - ageMs) });
+      expect(read(old(299_000))).toBeDefined();
+      expect(read(old(301_000))).toBeUndefined();
+    },
+  },
+];
+
+/** What every adapter must tell by itself, or when it is told. */
+export const recordCases: readonly ContractCase[] = [...books, ...events];
