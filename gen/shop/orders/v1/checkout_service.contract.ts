@@ -39,8 +39,9 @@ export const CheckoutService = {
       },
     },
     /**
-     * Buys what is in the cart: writes the order, holds the stock, has the payment authorized, and answers. The money
-     * is captured, the stock sold and the cart cleared right after.
+     * Buys what is in the cart: writes the order, holds the stock, has the payment authorized, takes what was ordered
+     * out of the cart, and answers. The money is captured and the stock sold right after. A cart that cannot be reached
+     * holds nothing up: it is cleared later.
      *
      * The answer is the order, CONFIRMED; or PENDING, when the deadline came first: the order goes on by itself, and
      * WatchOrder tells how it ends. An order that could not be is an error that carries its `order_id`.

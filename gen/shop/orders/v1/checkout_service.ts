@@ -528,8 +528,9 @@ export const CheckoutServiceService = {
     responseDeserialize: (value: Buffer): QuoteCheckoutResponse => QuoteCheckoutResponse.decode(value),
   },
   /**
-   * Buys what is in the cart: writes the order, holds the stock, has the payment authorized, and answers. The money
-   * is captured, the stock sold and the cart cleared right after.
+   * Buys what is in the cart: writes the order, holds the stock, has the payment authorized, takes what was ordered
+   * out of the cart, and answers. The money is captured and the stock sold right after. A cart that cannot be reached
+   * holds nothing up: it is cleared later.
    *
    * The answer is the order, CONFIRMED; or PENDING, when the deadline came first: the order goes on by itself, and
    * WatchOrder tells how it ends. An order that could not be is an error that carries its `order_id`.
@@ -562,8 +563,9 @@ export interface CheckoutServiceServer extends UntypedServiceImplementation {
    */
   quoteCheckout: handleUnaryCall<QuoteCheckoutRequest, QuoteCheckoutResponse>;
   /**
-   * Buys what is in the cart: writes the order, holds the stock, has the payment authorized, and answers. The money
-   * is captured, the stock sold and the cart cleared right after.
+   * Buys what is in the cart: writes the order, holds the stock, has the payment authorized, takes what was ordered
+   * out of the cart, and answers. The money is captured and the stock sold right after. A cart that cannot be reached
+   * holds nothing up: it is cleared later.
    *
    * The answer is the order, CONFIRMED; or PENDING, when the deadline came first: the order goes on by itself, and
    * WatchOrder tells how it ends. An order that could not be is an error that carries its `order_id`.
@@ -602,8 +604,9 @@ export interface CheckoutServiceClient extends Client {
     callback: (error: ServiceError | null, response: QuoteCheckoutResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Buys what is in the cart: writes the order, holds the stock, has the payment authorized, and answers. The money
-   * is captured, the stock sold and the cart cleared right after.
+   * Buys what is in the cart: writes the order, holds the stock, has the payment authorized, takes what was ordered
+   * out of the cart, and answers. The money is captured and the stock sold right after. A cart that cannot be reached
+   * holds nothing up: it is cleared later.
    *
    * The answer is the order, CONFIRMED; or PENDING, when the deadline came first: the order goes on by itself, and
    * WatchOrder tells how it ends. An order that could not be is an error that carries its `order_id`.

@@ -174,7 +174,10 @@ export interface Return {
   readonly state: Return_State;
   /** What comes back. */
   readonly lines: readonly ReturnLine[];
-  /** What is given back for it: the price of the units. What sending cost is not given back. */
+  /**
+   * What is given back for it: the price of the units, at most what was left of the payment when it was announced.
+   * What sending cost is not given back.
+   */
   readonly refund:
     | Money
     | undefined;
@@ -194,7 +197,7 @@ export const Return_State = {
   UNSPECIFIED: 0,
   /** REQUESTED - Announced; the goods are on their way. */
   REQUESTED: 1,
-  /** RECEIVED - The goods are here again, and in stock. */
+  /** RECEIVED - The goods are here again: they go into stock, and then the money goes back. */
   RECEIVED: 2,
   /** REFUNDED - The money is given back. */
   REFUNDED: 3,

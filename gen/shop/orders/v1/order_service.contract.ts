@@ -101,7 +101,9 @@ export const OrderService = {
       },
     },
     /**
-     * Announces that goods of a paid order come back. Nothing is given back before they are received.
+     * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
+     * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
+     * and the order is not cancelled any more. The request_id is remembered as long as the return.
      * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
      * `QUANTITY_TOO_LARGE`.
      *
@@ -167,7 +169,8 @@ export const OrderService = {
       errors: {},
     },
     /**
-     * Gives money of a paid order back for which no goods come back, soon after the answer.
+     * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
+     * as long as the order.
      * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
      * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
      *

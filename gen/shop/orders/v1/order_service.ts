@@ -1815,7 +1815,9 @@ export const OrderServiceService = {
     responseDeserialize: (value: Buffer): CancelOrderResponse => CancelOrderResponse.decode(value),
   },
   /**
-   * Announces that goods of a paid order come back. Nothing is given back before they are received.
+   * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
+   * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
+   * and the order is not cancelled any more. The request_id is remembered as long as the return.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
    */
@@ -1858,7 +1860,8 @@ export const OrderServiceService = {
     responseDeserialize: (value: Buffer): ListReturnsResponse => ListReturnsResponse.decode(value),
   },
   /**
-   * Gives money of a paid order back for which no goods come back, soon after the answer.
+   * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
+   * as long as the order.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -1919,7 +1922,9 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
    */
   cancelOrder: handleUnaryCall<CancelOrderRequest, CancelOrderResponse>;
   /**
-   * Announces that goods of a paid order come back. Nothing is given back before they are received.
+   * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
+   * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
+   * and the order is not cancelled any more. The request_id is remembered as long as the return.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
    */
@@ -1936,7 +1941,8 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
    */
   listReturns: handleUnaryCall<ListReturnsRequest, ListReturnsResponse>;
   /**
-   * Gives money of a paid order back for which no goods come back, soon after the answer.
+   * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
+   * as long as the order.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -2018,7 +2024,9 @@ export interface OrderServiceClient extends Client {
     callback: (error: ServiceError | null, response: CancelOrderResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Announces that goods of a paid order come back. Nothing is given back before they are received.
+   * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
+   * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
+   * and the order is not cancelled any more. The request_id is remembered as long as the return.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
    */
@@ -2077,7 +2085,8 @@ export interface OrderServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListReturnsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Gives money of a paid order back for which no goods come back, soon after the answer.
+   * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
+   * as long as the order.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
