@@ -19,6 +19,7 @@ import { createClient } from "#mesh/rpc/client.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { MAX_CONCURRENT_CALLS, MAX_CONCURRENT_STREAMS } from "#mesh/rpc/limits.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
+import { createRefusalLog } from "#mesh/rpc/refusal-log.ts";
 import { type RunningServer, startServer } from "#mesh/rpc/server.ts";
 import { SHUTDOWN_BOUNDS, type ShutdownBounds } from "#mesh/rpc/server-shutdown.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
@@ -153,10 +154,11 @@ function serve(serving: Serving, { services, close }: ServeOptions): Promise<Run
     calls: concurrencyCeiling(parts.maxConcurrentCalls),
     streams: concurrencyCeiling(MAX_CONCURRENT_STREAMS),
   };
+  const refusals = createRefusalLog(parts.log);
   return startServer({
     ...config.listen,
     services,
-    parts: { log: parts.log, workloads, users, admission, running: new Set() },
+    parts: { log: parts.log, workloads, users, admission, refusals, running: new Set() },
     descriptors: parts.descriptors,
     shutdownBounds: parts.shutdownBounds,
     close: async () => {

@@ -6,6 +6,7 @@ import type { Admission } from "#mesh/rpc/admission.ts";
 import type { TraceContext, User } from "#mesh/rpc/call.ts";
 import { type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
 import type { Method } from "#mesh/rpc/method.ts";
+import type { RefusalLog } from "#mesh/rpc/refusal-log.ts";
 import type { ServerCall } from "#mesh/rpc/server-call.ts";
 import type { RequestReader } from "#mesh/rpc/validation.ts";
 
@@ -16,6 +17,8 @@ export interface ServerParts {
   readonly users: UserTokens;
   /** Room for calls that are answered once, and for those that may stay open. */
   readonly admission: { readonly calls: Admission; readonly streams: Admission };
+  /** Counts the calls that found no room. */
+  readonly refusals: RefusalLog;
   /** The calls that are worked on now. */
   readonly running: Set<ServedCall>;
 }

@@ -210,6 +210,35 @@ describe("admit", () => {
     await slow;
     expect(await mesh.probe.read(probeRequest(), mesh.call())).toBeDefined();
   });
+
+  test("writes a line for the first that found no room, and tells of the others together", async () => {
+    const held = deferred();
+    const entered = deferred();
+    const mesh = await start(
+      {
+        async read() {
+          entered.resolve();
+          await held.promise;
+          return probeResponse();
+        },
+      },
+      { maxConcurrentCalls: 1 },
+    );
+    const slow = mesh.probe.read(probeRequest(), mesh.call());
+    await entered.promise;
+    const refused = await Promise.all(
+      Array.from({ length: 50 }, () => failureOf(mesh.probe.read(probeRequest(), mesh.call()))),
+    );
+    expect(new Set(refused.map(({ reason }) => reason))).toEqual(new Set(["OVERLOADED"]));
+    const lines = () => mesh.logs.filter(({ reason }) => reason === "OVERLOADED");
+    const told = () => lines().reduce((sum, { refused: others = 1 }) => sum + Number(others), 0);
+    await expect.poll(told, { timeout: 10_000 }).toBe(50);
+    expect(lines()[0]).toMatchObject({ msg: "call", code: "RESOURCE_EXHAUSTED" });
+    // Two, or a few more on a machine that takes seconds over this.
+    expect(lines().length).toBeLessThan(20);
+    held.resolve();
+    await slow;
+  });
 });
 
 describe("validate", () => {

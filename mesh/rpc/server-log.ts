@@ -14,12 +14,16 @@ const levels: Readonly<Partial<Record<CodeName, "warn" | "error">>> = {
   RESOURCE_EXHAUSTED: "warn",
 };
 
-/** The one line of a call. Never holds a token, a header or a message. */
+/**
+ * The one line of a call; but those that were refused because there is too much to do share theirs. Never holds a token,
+ * a header or a message.
+ */
 export function logCall(state: CallState, answer?: Answer): void {
   const { log, method } = state.route;
   const code = answer?.failure.code ?? "OK";
   const level = levels[code] ?? "info";
   if (!log.isLevelEnabled(level)) return;
+  if (answer?.failure.reason === "OVERLOADED" && !state.route.parts.refusals.count()) return;
   const { caller, rule, user, trace } = state;
   const line = {
     code,
