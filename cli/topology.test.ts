@@ -42,7 +42,7 @@ function makePlan(instances: Instances = {}): RunPlan {
     ports: new Map(privatePrograms(services).map((name, index) => [name, 20_000 + index])),
     databaseUrls: new Map(withData.map((name) => [name, `postgres://${name}:password-of-${name}@host:5432/db`])),
     reach: directly,
-    secrets: { simulatorKey: "key-of-simulator", databasePasswords: {} },
+    secrets: { simulatorKey: "key-of-simulator", webhookSecret: "secret-of-webhooks", databasePasswords: {} },
     runId: "run-1",
     runSecret: "secret-of-run",
     simulatorDataDir: "/data/simulator",
@@ -88,7 +88,9 @@ test("gives each process its own secrets and nobody else's", async () => {
   for (const { name, env } of await programs()) {
     const text = JSON.stringify(env);
     for (const owner of withData) expect(text.includes(`password-of-${owner}`)).toBe(name === owner);
-    expect(text.includes("key-of-simulator")).toBe(name === "payments" || name === "payment-gateway");
+    for (const secret of ["key-of-simulator", "secret-of-webhooks"]) {
+      expect(text.includes(secret)).toBe(name === "payments" || name === "payment-gateway");
+    }
     expect(text.includes("secret-of-run")).toBe(name !== "payment-gateway");
     expect(text).not.toContain("s3cret");
   }
@@ -112,6 +114,15 @@ test("tells payments where the payment gateway is, and the gateway where all ser
   const gateway = await environmentOf("gateway");
   expect(gateway.SHOPMESH_PORT).toBe("8080");
   expect(JSON.parse(gateway.SHOPMESH_TARGETS ?? "")).toEqual(targetsOf(plan));
+});
+
+test("tells the payment gateway where webhooks go, and lets it misbehave", async () => {
+  const env = { SHOPMESH_SIMULATOR_WEBHOOK_COPIES: "2", SHOPMESH_SIMULATOR_KEY: "of somebody else" };
+  expect(await environmentOf("payment-gateway", { ...plan, env })).toMatchObject({
+    SHOPMESH_SIMULATOR_WEBHOOK_URL: "http://127.0.0.1:8080/webhooks/simulator",
+    SHOPMESH_SIMULATOR_WEBHOOK_COPIES: "2",
+    SHOPMESH_SIMULATOR_KEY: "key-of-simulator",
+  });
 });
 
 test("runs several instances of a service, which every caller knows of", async () => {

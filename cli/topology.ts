@@ -127,7 +127,7 @@ export function planInnerPrograms(plan: RunPlan): Promise<Tiers> {
     const services = plan.services.filter(({ name }) => names.includes(name));
     return (await Promise.all(services.map((service) => planService(service, plan)))).flat();
   });
-  return Promise.all([...tiers, [planSimulator(plan)]]);
+  return Promise.all([...tiers, planSimulator(plan).then((simulator) => [simulator])]);
 }
 
 /** The gateway: nobody can use it before all others are there. */
@@ -160,12 +160,25 @@ function planService({ name: service, instances }: Service, plan: RunPlan): Prom
   return Promise.all(instances.map(planInstance));
 }
 
-function planSimulator(plan: RunPlan): Program {
+// How the simulator misbehaves; the rest is not for others to set.
+const simulatorSettings = [
+  "SHOPMESH_SIMULATOR_SLOW_MS",
+  "SHOPMESH_SIMULATOR_WEBHOOK_COPIES",
+  "SHOPMESH_SIMULATOR_WEBHOOK_DELAY_MS",
+  "SHOPMESH_SIMULATOR_WEBHOOK_SHUFFLE_MS",
+] as const;
+
+async function planSimulator(plan: RunPlan): Promise<Program> {
   const port = portOf(plan.ports, simulatorName);
+  const door = { caller: simulatorName, callee: gatewayName, address: `${loopback}:${plan.publicPort}` };
   const env = {
+    ...pick(simulatorSettings, plan.env),
     SHOPMESH_SIMULATOR_PORT: String(port),
     SHOPMESH_SIMULATOR_KEY: plan.secrets.simulatorKey,
     SHOPMESH_SIMULATOR_DATA: plan.simulatorDataDir,
+    // As the outside world it knows the public address alone.
+    SHOPMESH_SIMULATOR_WEBHOOK_URL: `http://${await plan.reach(door)}/webhooks/simulator`,
+    SHOPMESH_SIMULATOR_WEBHOOK_SECRET: plan.secrets.webhookSecret,
   };
   return planProgram({ service: simulatorName, name: simulatorName, port }, env, plan);
 }
@@ -208,6 +221,7 @@ async function gatewayAccess({ name: caller }: Instance, plan: RunPlan): Promise
   return {
     SHOPMESH_PAYMENT_GATEWAY_URL: `http://${await reach({ caller, callee: simulatorName }, plan)}`,
     SHOPMESH_PAYMENT_GATEWAY_KEY: plan.secrets.simulatorKey,
+    SHOPMESH_PAYMENT_WEBHOOK_SECRET: plan.secrets.webhookSecret,
   };
 }
 
@@ -219,11 +233,15 @@ function reach({ caller, callee }: Omit<Way, "address">, plan: RunPlan): Promise
 const passedOn = ["PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "SHOPMESH_VERSION", "SHOPMESH_CURRENCY"] as const;
 
 function commonEnv({ env, logLevel, runId }: RunPlan): Environment {
-  const entries = passedOn.flatMap((name) => {
+  return { ...pick(passedOn, env), SHOPMESH_LOG_LEVEL: logLevel, [runIdVariable]: runId };
+}
+
+function pick(names: readonly string[], env: RunPlan["env"]): Environment {
+  const entries = names.flatMap((name) => {
     const value = env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
-  return { ...Object.fromEntries(entries), SHOPMESH_LOG_LEVEL: logLevel, [runIdVariable]: runId };
+  return Object.fromEntries(entries);
 }
 
 function portOf(ports: ReadonlyMap<string, number>, name: string): number {

@@ -19,11 +19,12 @@ afterEach(() => {
 test("makes other secrets for each service and each folder, for their owner's eyes only", () => {
   const first = loadSecrets(file, ["cart", "orders"]);
   const other = loadSecrets(join(dir, "other.json"), ["cart", "orders"]);
-  const all = [first, other].flatMap(({ databasePasswords, simulatorKey }) => [
+  const all = [first, other].flatMap(({ databasePasswords, simulatorKey, webhookSecret }) => [
     ...Object.values(databasePasswords),
     simulatorKey,
+    webhookSecret,
   ]);
-  expect(new Set(all).size).toBe(6);
+  expect(new Set(all).size).toBe(8);
   for (const secret of all) expect(secret).toMatch(/^[0-9a-f]{64}$/);
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
@@ -33,6 +34,7 @@ test("keeps them from run to run, and adds those of a new service", () => {
   const second = loadSecrets(file, ["cart", "orders"]);
   expect(second.databasePasswords.cart).toBe(first.databasePasswords.cart);
   expect(second.simulatorKey).toBe(first.simulatorKey);
+  expect(second.webhookSecret).toBe(first.webhookSecret);
   expect(second.databasePasswords.orders).toMatch(/^[0-9a-f]{64}$/);
   expect(loadSecrets(file, ["orders"])).toEqual(second);
 });
@@ -44,7 +46,7 @@ test("takes wide permissions away", () => {
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
-test.each(["", "not json", "[]", '{"simulatorKey":7}', '{"databasePasswords":{"cart":""}}'])(
+test.each(["", "not json", "[]", '{"simulatorKey":7}', '{"webhookSecret":""}', '{"databasePasswords":{"cart":""}}'])(
   "refuses a file that says %j, and leaves it as it is",
   (text) => {
     writeFileSync(file, text);

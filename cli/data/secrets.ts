@@ -8,11 +8,13 @@ export interface Secrets {
   readonly databasePasswords: Readonly<Record<string, string>>;
   /** The key with which payments opens the payment gateway simulator. */
   readonly simulatorKey: string;
+  /** With which the payment gateway simulator signs what it tells payments. */
+  readonly webhookSecret: string;
 }
 
 /**
- * Reads the secrets of a data folder, and makes those that are missing: all at first, later those of services that
- * are new. The file can be read by its owner only. Throws OperatorError when it is not what it should be, rather than
+ * Reads the secrets of a data folder, and makes those that are missing: all at first, later those that are
+ * new. The file can be read by its owner only. Throws OperatorError when it is not what it should be, rather than
  * making other passwords for databases that are there.
  */
 export function loadSecrets(file: string, services: readonly string[]): Secrets {
@@ -25,6 +27,7 @@ export function loadSecrets(file: string, services: readonly string[]): Secrets 
       ...Object.fromEntries(services.map((service) => [service, databases[service] ?? newSecret()])),
     },
     simulatorKey: known.simulatorKey ?? newSecret(),
+    webhookSecret: known.webhookSecret ?? newSecret(),
   };
   const wanted = `${JSON.stringify(secrets, undefined, 2)}\n`;
   if (wanted !== text) writePrivateFile(file, wanted, { durable: true });
@@ -41,12 +44,13 @@ function parseSecrets(file: string, text: string): Partial<Secrets> {
     new OperatorError(`${file} can't be used: ${why}; put it back from a copy, or begin with another data folder`);
   const value = parseJson(text);
   if (!isRecord(value)) throw broken("it is not a JSON object");
-  const { simulatorKey, databasePasswords } = value;
+  const { simulatorKey, webhookSecret, databasePasswords } = value;
   if (!isSecretOrNone(simulatorKey)) throw broken("simulatorKey is not a hex string");
+  if (!isSecretOrNone(webhookSecret)) throw broken("webhookSecret is not a hex string");
   if (databasePasswords !== undefined && !isSecretRecord(databasePasswords)) {
     throw broken("databasePasswords is not an object of hex strings");
   }
-  return { simulatorKey, databasePasswords };
+  return { simulatorKey, webhookSecret, databasePasswords };
 }
 
 function parseJson(text: string): unknown {
