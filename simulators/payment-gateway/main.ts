@@ -3,6 +3,8 @@ import { ConfigError, readSetting } from "#mesh/config.ts";
 import { startPaymentGatewaySimulator, type WebhookOptions } from "./simulator.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+/** About as long as outside gateways take: as a rule, the answer of the API comes first. */
+const USUAL_DELAY_MS = 250;
 /** Further copies of a webhook; more would be load, and show nothing new. */
 const MAX_COPIES = 5;
 
@@ -29,7 +31,7 @@ function readWebhooks(): WebhookOptions | undefined {
     secret: readSetting("SHOPMESH_SIMULATOR_WEBHOOK_SECRET"),
     retryForMs: readNumber("SHOPMESH_SIMULATOR_WEBHOOK_RETRY_FOR_MS", 3 * DAY_MS),
     copies: Math.min(readNumber("SHOPMESH_SIMULATOR_WEBHOOK_COPIES", 0), MAX_COPIES),
-    delayMs: Math.min(readNumber("SHOPMESH_SIMULATOR_WEBHOOK_DELAY_MS", 0), DAY_MS),
+    delayMs: Math.min(readNumber("SHOPMESH_SIMULATOR_WEBHOOK_DELAY_MS", USUAL_DELAY_MS), DAY_MS),
     shuffleMs: Math.min(readNumber("SHOPMESH_SIMULATOR_WEBHOOK_SHUFFLE_MS", 0), DAY_MS),
   };
 }
