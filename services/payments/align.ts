@@ -1,6 +1,6 @@
 import { isReason } from "#mesh/contract/errors.ts";
 import { carryOut, sha256 } from "./change-payment.ts";
-import { type Deps, fail } from "./deps.ts";
+import { checkProvider, type Deps, fail } from "./deps.ts";
 import * as discrepancyStore from "./discrepancy-store.ts";
 import { type Alignment, type DifferenceKind, type GatewayStanding, planAlignment } from "./domain-alignment.ts";
 import * as operationStore from "./operation-store.ts";
@@ -25,6 +25,7 @@ export interface Aligned {
  * twice, at once, and be cut off anywhere. Throws OUTCOME_UNKNOWN when the payment gateway does not say.
  */
 export async function align(deps: Deps, found: store.PaymentRow): Promise<Aligned> {
+  checkProvider(deps, found);
   let payment = await settled(deps, found);
   const reference = payment.authorizationReference ?? (await lookUpAbandoned(deps, payment));
   if (reference === undefined) return { payment, theirs: undefined, end: "agree" };

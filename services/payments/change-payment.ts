@@ -3,7 +3,7 @@ import { systemClock } from "#mesh/clock.ts";
 import { meshFailure, type RpcError } from "#mesh/contract/errors.ts";
 import { isUniqueViolation, principalOf, type Transaction, type TransactionOptions } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { type Deps, fail } from "./deps.ts";
+import { checkProvider, type Deps, fail } from "./deps.ts";
 import type { OperationKind, Plan } from "./domain.ts";
 import * as operationStore from "./operation-store.ts";
 import { finish, type Performed } from "./operations.ts";
@@ -141,6 +141,7 @@ async function begin(deps: Deps, tx: Transaction, { change, key, requestSha256 }
   }
   const plan = change.plan(payment);
   if (plan.kind !== "ask" && plan.kind !== "unchanged") throw planFailure(plan);
+  if (plan.kind === "ask") checkProvider(deps, payment);
   const operation = newOperation(deps, {
     paymentId: payment.id,
     kind: change.kind,

@@ -18,3 +18,15 @@ export interface Deps {
 
 /** Makes the errors that the contract declares. */
 export const fail = failures(PaymentService);
+
+/** Throws PROVIDER_UNKNOWN when a payment was made with another payment gateway: ours has never heard of it. */
+export function checkProvider({ gateway }: Pick<Deps, "gateway">, { provider }: { readonly provider: string }): void {
+  if (provider === gateway.name) return;
+  throw fail(
+    "PROVIDER_UNKNOWN",
+    `The payment was made with ${provider}, and the shop is connected to ${gateway.name}.`,
+    {
+      provider,
+    },
+  );
+}

@@ -39,6 +39,6 @@ async function bringUpToDate(deps: Deps, authorizationReference: string): Promis
   if (isOpen(found)) throw fail("OUTCOME_UNKNOWN", "The payment gateway could not be asked; send it again.");
   if (found.kind !== "ok" || found.value.ourReference === "") return;
   for (const candidate of await store.listUnreferenced(db, found.value.ourReference, MAX_CANDIDATES)) {
-    await align(deps, candidate);
+    if (candidate.provider === gateway.name) await align(deps, candidate);
   }
 }

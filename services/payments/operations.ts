@@ -1,6 +1,6 @@
 import type { RpcError } from "#mesh/contract/errors.ts";
 import type { Transaction } from "#mesh/postgres/index.ts";
-import { type Deps, fail } from "./deps.ts";
+import { checkProvider, type Deps, fail } from "./deps.ts";
 import { applyOutcome, ledgerLines, type Outcome } from "./domain.ts";
 import * as operationStore from "./operation-store.ts";
 import {
@@ -37,7 +37,8 @@ type GatewayAnswer = Answer<Effect & Partial<Authorization>>;
 
 /**
  * Has an operation that is noted as pending done, and notes what came of it. What is done already is answered as it is.
- * Throws OUTCOME_UNKNOWN when the payment gateway does not say; then nothing changes, and it can be called again.
+ * Throws OUTCOME_UNKNOWN when the payment gateway does not say; then nothing changes, and it can be called again. Throws
+ * PROVIDER_UNKNOWN when another payment gateway was to do it.
  */
 export async function finish(
   deps: Deps,
@@ -45,6 +46,7 @@ export async function finish(
   ask: () => Promise<GatewayAnswer> = () => askAgain(deps, operation, payment),
 ): Promise<Performed> {
   if (operation.state !== "PENDING") return { operation, payment };
+  checkProvider(deps, payment);
   const answer = await ask();
   if (isOpen(answer)) throw outcomeUnknown(deps, operation, answer.because);
   return deps.db.transaction((tx) => complete(deps, tx, operation, answer));

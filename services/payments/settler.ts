@@ -77,15 +77,16 @@ export async function voidAbandoned(deps: Deps, signal: AbortSignal): Promise<vo
 async function voidIfThere(deps: Deps, { id, paymentId }: operationStore.OperationRow): Promise<void> {
   const payment = await store.getPayment(deps.db, paymentId);
   if (payment === undefined) throw new Error(`payment ${paymentId} is gone, and none is ever deleted`);
+  if (payment.provider !== deps.gateway.name) return;
   const { theirs } = await align(deps, payment);
   if (theirs !== undefined) await operationStore.markAbandonedVoided(deps.db, id, deps.clock.now());
 }
 
 /** Notes what has lapsed at the payment gateway, when its time is up. */
 async function lapse(deps: Deps, signal: AbortSignal): Promise<void> {
-  const { db, clock, log } = deps;
+  const { db, clock, gateway, log } = deps;
   const now = clock.now();
-  await each(log, await store.listLapsed(db, now, BATCH), async (found) => {
+  await each(log, await store.listLapsed(db, { provider: gateway.name, now, limit: BATCH }), async (found) => {
     if (signal.aborted) return;
     const { payment } = await align(deps, found);
     if (payment.state !== "AUTHORIZED") return;

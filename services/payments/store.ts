@@ -86,11 +86,15 @@ export async function listPayments(
 }
 
 const LAPSED = `select ${PAYMENT} from payments
-  where state = 'AUTHORIZED' and expire_time <= $1 and pending_operation_id is null order by expire_time limit $2`;
+  where state = 'AUTHORIZED' and expire_time <= $1 and pending_operation_id is null and provider = $3
+  order by expire_time limit $2`;
 
-/** Authorized payments whose time is up, the longest first. */
-export async function listLapsed(db: Queryable, now: Date, limit: number): Promise<readonly PaymentRow[]> {
-  return (await db.query<Stored<PaymentRow>>(LAPSED, [now, limit])).map(paymentOf);
+/** Authorized payments of a payment gateway whose time is up, the longest first. */
+export async function listLapsed(
+  db: Queryable,
+  { provider, now, limit }: { readonly provider: string; readonly now: Date; readonly limit: number },
+): Promise<readonly PaymentRow[]> {
+  return (await db.query<Stored<PaymentRow>>(LAPSED, [now, limit, provider])).map(paymentOf);
 }
 
 /** Notes that what was set aside has lapsed: the payment must be AUTHORIZED with nothing pending, or nothing happens. */

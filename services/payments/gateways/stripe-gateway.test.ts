@@ -20,7 +20,7 @@ let dealer: Dealer;
 beforeEach(async () => {
   clock = fakeClock();
   stripe = await startFakeStripe(clock);
-  gateway = stripeGateway({ ...stripe, requestTimeoutMs: 500 }, clock);
+  gateway = stripeGateway(stripe, clock);
   dealer = dealerOf({ gateway, clock, tokens });
 });
 
@@ -47,7 +47,7 @@ describe("a request", () => {
     });
   });
 
-  test.each<Trouble>(["cut before", "cut after", "500 without effect", "429", "hang"])(
+  test.each<Trouble>(["cut before", "cut after", "500 without effect", "429"])(
     "is sent once, and no second time by itself: %s",
     async (trouble) => {
       stripe.trouble(trouble);
@@ -55,6 +55,13 @@ describe("a request", () => {
       expect(posts()).toHaveLength(1);
     },
   );
+
+  test("that is not answered is given up in time, and not made again", async () => {
+    const impatient = dealerOf({ gateway: stripeGateway({ ...stripe, requestTimeoutMs: 200 }, clock), clock, tokens });
+    stripe.trouble("hang");
+    expect(await impatient.authorize()).toMatchObject({ kind: "unknown" });
+    expect(posts().length).toBeLessThanOrEqual(1);
+  });
 
   test("that cannot be made did nothing", async () => {
     const gone = await startFakeStripe(clock);

@@ -16,7 +16,9 @@ export const ErrorReason = {
   UNSPECIFIED: 0,
   /**
    * PAYMENT_DECLINED - The payment gateway, or the bank behind it, said no. Final for this payment token. Metadata: `decline_code`, one
-   * of `card_declined`, `insufficient_funds`, `invalid_token`.
+   * of `card_declined`, `insufficient_funds`, `expired_card`, `invalid_token`; `authentication_required` (the bank wants the
+   * payer to confirm, which is not offered); `amount_not_accepted` (by the payment gateway, in this currency);
+   * `not_completed` and `abandoned` (it was begun, or noted, and given up before it came about).
    */
   PAYMENT_DECLINED: 1,
   /**
@@ -36,7 +38,7 @@ export const ErrorReason = {
   CURRENCY_MISMATCH: 7,
   /** SIGNATURE_INVALID - The webhook's signature is wrong, or too old. */
   SIGNATURE_INVALID: 8,
-  /** PROVIDER_UNKNOWN - No payment gateway of this name is configured. */
+  /** PROVIDER_UNKNOWN - No payment gateway of this name is configured. Metadata, for a payment that was made with another: `provider`. */
   PROVIDER_UNKNOWN: 9,
 } as const;
 

@@ -10,6 +10,9 @@ import { PaymentServiceService } from "./payment_service.ts";
  * INVALID_ARGUMENT `REQUEST_ID_REUSED`. Ids are remembered as long as their payment, which is for ever. A capture, a void
  * or a refund that the payment gateway refused did nothing: it is asked for again when its id comes again.
  *
+ * The shop is connected to one payment gateway at a time. What would have to be asked of another one, with which a payment
+ * was made before, is NOT_FOUND `PROVIDER_UNKNOWN`, with nothing done.
+ *
  * @generated from service shop.payments.v1.PaymentService
  */
 export const PaymentService = {
@@ -41,6 +44,7 @@ export const PaymentService = {
         OUTCOME_UNKNOWN: "UNAVAILABLE",
         ORDER_HAS_PAYMENT: "FAILED_PRECONDITION",
         CURRENCY_MISMATCH: "INVALID_ARGUMENT",
+        PROVIDER_UNKNOWN: "NOT_FOUND",
       },
     },
     /**
@@ -69,6 +73,7 @@ export const PaymentService = {
         OUTCOME_UNKNOWN: "UNAVAILABLE",
         ORDER_HAS_PAYMENT: "FAILED_PRECONDITION",
         CURRENCY_MISMATCH: "INVALID_ARGUMENT",
+        PROVIDER_UNKNOWN: "NOT_FOUND",
       },
     },
     /**
@@ -96,6 +101,7 @@ export const PaymentService = {
         AMOUNT_TOO_LARGE: "FAILED_PRECONDITION",
         OUTCOME_UNKNOWN: "UNAVAILABLE",
         CURRENCY_MISMATCH: "INVALID_ARGUMENT",
+        PROVIDER_UNKNOWN: "NOT_FOUND",
       },
     },
     /**
@@ -121,6 +127,7 @@ export const PaymentService = {
         PAYMENT_NOT_FOUND: "NOT_FOUND",
         STATE_CONFLICT: "FAILED_PRECONDITION",
         OUTCOME_UNKNOWN: "UNAVAILABLE",
+        PROVIDER_UNKNOWN: "NOT_FOUND",
       },
     },
     /**
@@ -149,6 +156,7 @@ export const PaymentService = {
         AMOUNT_TOO_LARGE: "FAILED_PRECONDITION",
         OUTCOME_UNKNOWN: "UNAVAILABLE",
         CURRENCY_MISMATCH: "INVALID_ARGUMENT",
+        PROVIDER_UNKNOWN: "NOT_FOUND",
       },
     },
     /**

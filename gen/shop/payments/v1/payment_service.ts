@@ -1438,6 +1438,9 @@ export const GetLedgerBalancesResponse: MessageFns<GetLedgerBalancesResponse> = 
  * with the same request never moves money twice and answers with what became of it; with another request it is
  * INVALID_ARGUMENT `REQUEST_ID_REUSED`. Ids are remembered as long as their payment, which is for ever. A capture, a void
  * or a refund that the payment gateway refused did nothing: it is asked for again when its id comes again.
+ *
+ * The shop is connected to one payment gateway at a time. What would have to be asked of another one, with which a payment
+ * was made before, is NOT_FOUND `PROVIDER_UNKNOWN`, with nothing done.
  */
 export type PaymentServiceService = typeof PaymentServiceService;
 export const PaymentServiceService = {

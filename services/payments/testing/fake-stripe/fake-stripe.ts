@@ -44,7 +44,7 @@ export interface FakeStripe {
   readonly account: Account;
   /** Every request so far. */
   readonly seen: readonly SeenRequest[];
-  /** Makes trouble for the changes that come next, one each. */
+  /** Makes trouble for the changes that come next, one each, and no other. */
   trouble(...next: readonly Trouble[]): void;
   /** Holds up the next change once its key is taken: `begun` tells when it is there. */
   hold(): { readonly begun: Promise<void>; release(): void };
@@ -88,7 +88,7 @@ export async function startFakeStripe(clock: Clock): Promise<FakeStripe> {
   const { port } = server.address() as AddressInfo;
   return {
     ...{ url: `http://127.0.0.1:${port}`, apiKey: API_KEY, webhookSecret: WEBHOOK_SECRET, account, seen: fake.seen },
-    trouble: (...next) => void fake.troubles.push(...next),
+    trouble: (...next) => void fake.troubles.splice(0, fake.troubles.length, ...next),
     hold: () => hold(fake),
     expire: (id) => void letGo(account, intentOf(account, id), "automatic"),
     webhook: (event, { at = clock.now(), secret = WEBHOOK_SECRET } = {}) => sign(event, at, secret),
