@@ -3,8 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Order_State } from "#gen/shop/orders/v1/order.ts";
-import type { WatchOrderResponse } from "#gen/shop/orders/v1/order_service.ts";
+import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import { runCommand } from "../cli/command.ts";
 import { dataFolder } from "../cli/data/folder.ts";
@@ -12,6 +11,7 @@ import { readRunState } from "../cli/data/run-file.ts";
 import type { Shop } from "../cli/shop.ts";
 import { captureOutput, isRunning } from "../cli/testing/programs.ts";
 import { at, bufCurl, type Json } from "./support/buf-curl.ts";
+import { orderWhen, placeOrder, stockOf } from "./support/customer.ts";
 import { address, sku, smallCatalogue } from "./support/fixtures.ts";
 import { ask, type ShopClients, shopClients, signedBy } from "./support/generated-client.ts";
 import { runReadmeOfCallers } from "./support/readme.ts";
@@ -137,26 +137,31 @@ describe("with a generated client", () => {
     const { tokens } = await ask(clients.identity, "signUp", signUp);
     ada.token = tokens?.accessToken ?? "";
     const as = ada.token;
-    const before = await stockOf(sku);
+    const before = await stockOf(clients, sku);
     const item = { requestId: randomUUID(), cartId: "", sku, quantity: 3n };
     await ask(clients.cart, "addItem", item, as);
-    const order = await placeOrder("tok_visa");
+    const order = await placeOrder(clients, ada, "tok_visa");
     ada.orderId = order?.id ?? "";
-    const paid = await orderIn(ada.orderId, Order_State.PAID);
+    const wished = ({ state }: Order) => state === Order_State.PAID;
+    const paid = await orderWhen(clients, ada, { orderId: ada.orderId, wished });
     expect(paid.lines).toMatchObject([{ sku, quantity: 3n }]);
     expect(paid.history.map(({ state }) => state)).toContain(Order_State.CONFIRMED);
     const { payment } = await ask(clients.payments, "getPayment", { paymentId: paid.paymentId }, as);
     expect(payment).toMatchObject({ state: Payment_State.CAPTURED, captured: paid.total, amount: paid.total });
-    expect(await stockOf(sku)).toMatchObject({ onHand: before.onHand - 3n, available: before.available - 3n });
+    expect(await stockOf(clients, sku)).toMatchObject({ onHand: before.onHand - 3n, available: before.available - 3n });
   });
 
   test("gives everything back when the payment is declined", async () => {
     const as = ada.token;
-    const before = await stockOf(sku);
+    const before = await stockOf(clients, sku);
     const item = { requestId: randomUUID(), cartId: "", sku, quantity: 1n };
     await ask(clients.cart, "addItem", item, as);
-    await expect(placeOrder("tok_declined")).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
-    expect(await stockOf(sku)).toMatchObject({ onHand: before.onHand, available: before.available, reserved: 0n });
+    await expect(placeOrder(clients, ada, "tok_declined")).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+    expect(await stockOf(clients, sku)).toMatchObject({
+      onHand: before.onHand,
+      available: before.available,
+      reserved: 0n,
+    });
   });
 
   test("shows nobody somebody else's order", async () => {
@@ -185,13 +190,45 @@ describe("with the operator's command", () => {
     const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password };
     const { tokens } = await ask(clients.identity, "signIn", signIn);
     ada.token = tokens?.accessToken ?? "";
-    const before = await stockOf(sku);
+    const before = await stockOf(clients, sku);
     await ask(clients.inventory, "adjustStock", adjust, ada.token);
-    expect((await stockOf(sku)).onHand).toBe(before.onHand + 1n);
+    expect((await stockOf(clients, sku)).onHand).toBe(before.onHand + 1n);
     expect(await shopmesh("admin", "grant", "nobody@example.com", "admin")).toMatchObject({
       code: 1,
       text: "shopmesh: there is no customer nobody@example.com\n",
     });
+  });
+
+  test("takes goods and money of an order back, and undoes another that is sold", async () => {
+    expect(await shopmesh("admin", "grant", ada.email, "admin")).toMatchObject({ code: 0 });
+    const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password };
+    const { tokens } = await ask(clients.identity, "signIn", signIn);
+    ada.token = tokens?.accessToken ?? "";
+    const before = await stockOf(clients, sku);
+    const { orderId } = ada;
+    const announce = { requestId: randomUUID(), orderId, items: [{ sku, quantity: 1n }], note: "one too many" };
+    const { orderReturn } = await ask(clients.orders, "createReturn", announce, ada.token);
+    const receive = { requestId: randomUUID(), returnId: orderReturn?.id ?? "" };
+    await ask(clients.orders, "receiveReturn", receive, ada.token);
+    const amount = { currencyCode: "EUR", minorUnits: 100n };
+    await ask(clients.orders, "refundOrder", { requestId: randomUUID(), orderId, amount, note: "late" }, ada.token);
+    const expected = (orderReturn?.refund?.minorUnits ?? 0n) + 100n;
+    const wished = ({ refunded }: Order) => refunded?.minorUnits === expected;
+    const { lines, paymentId } = await orderWhen(clients, ada, { orderId, wished });
+    expect(lines).toMatchObject([{ sku, quantity: 3n, returnedQuantity: 1n }]);
+    const { payment } = await ask(clients.payments, "getPayment", { paymentId }, ada.token);
+    expect(payment?.refunded?.minorUnits).toBe(expected);
+    expect(await stockOf(clients, sku)).toMatchObject({ available: before.available + 1n });
+
+    const item = { requestId: randomUUID(), cartId: "", sku, quantity: 2n };
+    await ask(clients.cart, "addItem", item, ada.token);
+    const sold = (await placeOrder(clients, ada, "tok_visa"))?.id ?? "";
+    await orderWhen(clients, ada, { orderId: sold, wished: ({ state }) => state === Order_State.PAID });
+    await ask(clients.orders, "cancelOrder", { requestId: randomUUID(), orderId: sold, note: "" }, ada.token);
+    const undone = ({ state }: Order) => state === Order_State.CANCELLED;
+    const { refunded, total } = await orderWhen(clients, ada, { orderId: sold, wished: undone });
+    expect(refunded).toEqual(total);
+    expect(await stockOf(clients, sku)).toMatchObject({ available: before.available + 1n, reserved: before.reserved });
   });
 
   test("brings in another catalogue, twice without harm", async () => {
@@ -205,20 +242,20 @@ describe("with the operator's command", () => {
       code: 0,
       text: "0 rows added, 0 replaced, 2 already there, 0 left out\n0 SKUs given their first stock\n",
     });
-    expect((await stockOf(smallCatalogue.products[0].variants[0].sku)).onHand).toBe(5n);
+    expect((await stockOf(clients, smallCatalogue.products[0].variants[0].sku)).onHand).toBe(5n);
   });
 });
 
 describe("after a restart on the same folder", () => {
   test("has left nobody behind, finds the orders again, and sells what was left", async () => {
-    const before = await stockOf(sku);
+    const before = await stockOf(clients, sku);
     clients.close();
     await expectCleanStop();
     const restarted = await startShopAt(place);
     shop = restarted.shop;
     clients = shopClients(shop.address);
     expect(restarted.output.text()).not.toContain("loaded the sample catalogue");
-    expect(await stockOf(sku)).toEqual(before);
+    expect(await stockOf(clients, sku)).toEqual(before);
 
     const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password };
     const { tokens } = await ask(clients.identity, "signIn", signIn);
@@ -253,43 +290,4 @@ async function expectCleanStop(): Promise<void> {
   for (const pid of pids) expect(await isRunning(pid)).toBe(true);
   await shop.stop();
   for (const pid of pids) expect(await isRunning(pid)).toBe(false);
-}
-
-async function stockOf(wanted: string) {
-  const { stock } = await ask(clients.inventory, "getStock", { sku: wanted });
-  if (stock === undefined) throw new Error("no stock in the answer");
-  const { onHand, available, reserved } = stock;
-  return { onHand, available, reserved };
-}
-
-async function placeOrder(paymentToken: string) {
-  const as = ada.token;
-  const quote = await ask(clients.checkout, "quoteCheckout", { cartId: "", address }, as);
-  const request = {
-    requestId: randomUUID(),
-    cartId: "",
-    email: ada.email,
-    address,
-    shippingOptionId: quote.options[0]?.shippingOption?.id ?? "",
-    paymentToken,
-    expectedTotal: quote.options[0]?.total,
-  };
-  const { order } = await ask(clients.checkout, "placeOrder", request, as);
-  return order;
-}
-
-/** Watches an order until it is in a state, and returns it then. */
-async function orderIn(orderId: string, state: Order_State) {
-  const stream = clients.orders.watchOrder({ orderId }, signedBy(ada.token));
-  // Left before its end, on purpose; that is an error to the stream and to nobody else.
-  stream.on("error", () => undefined);
-  const messages: AsyncIterable<WatchOrderResponse> = stream;
-  try {
-    for await (const { order } of messages) {
-      if (order?.state === state) return order;
-    }
-  } finally {
-    stream.cancel();
-  }
-  throw new Error("the stream ended before");
 }
