@@ -87,3 +87,18 @@ export async function endDiscrepancy(
   );
   return rows.length > 0;
 }
+
+const LIST = `select ${DISCREPANCY} from discrepancies
+  where ($1::text is null or state = $1) and ($2::text is null or id < $2) order by id desc limit $3`;
+
+/** Discrepancies, the newest first, from the one before `beforeId` on. */
+export async function listDiscrepancies(
+  db: Queryable,
+  page: {
+    readonly state: DiscrepancyRow["state"] | undefined;
+    readonly beforeId: string | undefined;
+    readonly limit: number;
+  },
+): Promise<readonly DiscrepancyRow[]> {
+  return (await db.query<Stored<DiscrepancyRow>>(LIST, [page.state, page.beforeId, page.limit])).map(discrepancyOf);
+}

@@ -15,6 +15,7 @@ import {
   startPayments,
   WEBHOOK_SECRET,
 } from "./testing/payments.ts";
+import { behindOurBack } from "./testing/reconciling.ts";
 import { forgetWebhookEvents, WEBHOOK_RETENTION_MS } from "./webhook-sweep.ts";
 
 let shop: PaymentsShop;
@@ -49,14 +50,13 @@ const send = (body: object | string, options: { at?: Date; secret?: string; prov
 const about = (reference: string) => ({ id: newId("evt"), authorization_id: reference });
 const taken = { ok: true, value: { first: true } };
 const referenceOf = async (paymentId: string) => (await get(paymentId))?.providerReference ?? "";
-/** For changes at the gateway behind our back. */
-const unknownTo = () => ({ key: newId("key"), firstAskedTime: shop.clock.now() });
+const there = behindOurBack(() => shop);
 
 describe("a webhook", () => {
   test("is taken in once, and brings the payment to the gateway's own record", async () => {
     const paymentId = await authorized();
     const reference = await referenceOf(paymentId);
-    await shop.deps.gateway.void({ ...unknownTo(), authorizationReference: reference });
+    await there.letGo(reference);
     const event = about(reference);
     expect(await send(event)).toMatchObject({ ok: true, value: { eventId: event.id, first: true } });
     expect(await send(event)).toMatchObject({ ok: true, value: { first: false } });
@@ -124,7 +124,7 @@ describe("a webhook", () => {
   test("that could not be worked off is an error, and is worked off when it comes again", async () => {
     const paymentId = await authorized();
     const reference = await referenceOf(paymentId);
-    await shop.deps.gateway.void({ ...unknownTo(), authorizationReference: reference });
+    await there.letGo(reference);
     const event = about(reference);
     const { find } = shop.deps.gateway;
     shop.gateway.find = async () => ({ kind: "unknown", because: "no answer" });
@@ -136,7 +136,7 @@ describe("a webhook", () => {
 
   test("about what the gateway does not have, or is not ours, is taken in and does nothing", async () => {
     expect(await send(about("auth_of_nobody"))).toMatchObject(taken);
-    const foreign = await authorizeBehindOurBack(newId("ord"), newId("key"));
+    const foreign = await there.authorize(newId("ord"));
     expect(await send(about(foreign))).toMatchObject(taken);
   });
 
@@ -152,15 +152,6 @@ describe("a webhook", () => {
   });
 });
 
-async function authorizeBehindOurBack(orderId: string, key: string): Promise<string> {
-  const answer = await shop.deps.gateway.authorize({
-    ...{ key, firstAskedTime: shop.clock.now(), amount: 5_000n, currencyCode: "EUR" },
-    ...{ paymentToken: "tok_visa", reference: orderId },
-  });
-  if (answer.kind !== "ok") throw new Error(answer.kind);
-  return answer.value.reference;
-}
-
 describe("a success that comes after all was called off", () => {
   /** An authorization that is given up, and then comes about. */
   const comesLate = async () => {
@@ -175,7 +166,7 @@ describe("a success that comes after all was called off", () => {
       "select id from operations where request_id = $1",
       [request.requestId],
     );
-    return { ...request, reference: await authorizeBehindOurBack(request.orderId, operation?.id ?? "") };
+    return { ...request, reference: await there.authorize(request.orderId, operation?.id) };
   };
 
   const discrepanciesOf = (reference: string) =>
@@ -197,9 +188,7 @@ describe("a success that comes after all was called off", () => {
 
   test("is given back once when it was captured", async () => {
     const { orderId, reference } = await comesLate();
-    await shop.deps.gateway.capture({
-      ...{ ...unknownTo(), authorizationReference: reference, amount: 3_000n, currencyCode: "EUR" },
-    });
+    await there.capture(reference, 3_000n);
     const before = await shop.books();
     await send(about(reference));
     await send(about(reference));
@@ -215,9 +204,7 @@ describe("a success that comes after all was called off", () => {
     const orderId = newId("ord");
     const paymentId = await authorized({ orderId });
     const reference = await referenceOf(paymentId);
-    await shop.deps.gateway.capture({
-      ...{ ...unknownTo(), authorizationReference: reference, amount: 5_000n, currencyCode: "EUR" },
-    });
+    await there.capture(reference, 5_000n);
     await shop.database.db.query("update payments set state = 'VOIDED' where id = $1", [paymentId]);
     expect(await send(about(reference))).toMatchObject(taken);
     expect(await types(orderId)).toEqual(["authorization", "capture", "refund"]);
@@ -245,9 +232,7 @@ describe("a success that comes after all was called off", () => {
   test("is reported when no rule says what is right", async () => {
     const paymentId = await authorized();
     const reference = await referenceOf(paymentId);
-    await shop.deps.gateway.capture({
-      ...{ ...unknownTo(), authorizationReference: reference, amount: 5_000n, currencyCode: "EUR" },
-    });
+    await there.capture(reference, 5_000n);
     expect(await send(about(reference))).toMatchObject(taken);
     expect(await send(about(reference))).toMatchObject(taken);
     expect(await discrepanciesOf(reference)).toEqual([{ kind: "STATE_DIFFERS", state: "OPEN" }]);

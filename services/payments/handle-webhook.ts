@@ -38,7 +38,6 @@ async function bringUpToDate(deps: Deps, authorizationReference: string): Promis
   const found = await gateway.find(authorizationReference);
   if (isOpen(found)) throw fail("OUTCOME_UNKNOWN", "The payment gateway could not be asked; send it again.");
   if (found.kind !== "ok" || found.value.ourReference === "") return;
-  for (const candidate of await store.listUnreferenced(db, found.value.ourReference, MAX_CANDIDATES)) {
-    if (candidate.provider === gateway.name) await align(deps, candidate);
-  }
+  const wanted = { provider: gateway.name, orderId: found.value.ourReference, limit: MAX_CANDIDATES };
+  for (const candidate of await store.listUnreferenced(db, wanted)) await align(deps, candidate);
 }

@@ -22,6 +22,7 @@ import { type Deps, fail } from "./deps.ts";
 import { planCapture, planRefund, planVoid } from "./domain.ts";
 import { handleWebhook } from "./handle-webhook.ts";
 import { paymentMessage, refundMessage } from "./messages.ts";
+import { listDiscrepancies, reconcilePayments } from "./reconcile-payments.ts";
 import { settleAuthorization } from "./settle-authorization.ts";
 import * as store from "./store.ts";
 
@@ -39,6 +40,8 @@ export function paymentHandlers(deps: Deps): Handlers<typeof PaymentService> {
     listPayments: listPayments(deps),
     handleWebhook: handleWebhook(deps),
     getLedgerBalances: getLedgerBalances(deps),
+    reconcilePayments: reconcilePayments(deps),
+    listDiscrepancies: listDiscrepancies(deps),
   };
 }
 

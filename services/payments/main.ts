@@ -3,10 +3,11 @@ import { readMeshConfig, readSetting } from "#mesh/config.ts";
 import { implement } from "#mesh/contract/contract.ts";
 import { newId } from "#mesh/ids.ts";
 import { createMesh } from "#mesh/mesh.ts";
-import { migrate, openDatabase } from "#mesh/postgres/index.ts";
+import { migrate, openDatabase, startOnceSweep } from "#mesh/postgres/index.ts";
 import type { Deps } from "./deps.ts";
 import { chooseGateway } from "./gateways/choose-gateway.ts";
 import { paymentHandlers } from "./handlers.ts";
+import { startReconciler } from "./reconciler.ts";
 import { startSettler } from "./settler.ts";
 import { startWebhookSweep } from "./webhook-sweep.ts";
 
@@ -18,7 +19,7 @@ const db = openDatabase({ url: mesh.config.databaseUrl, log, applicationName: "p
 await migrate(db, new URL("./migrations/", import.meta.url));
 
 const deps: Deps = { db, clock, newId, gateway, log, currencyCode };
-const background = [startSettler(deps), startWebhookSweep(deps)];
+const background = [startSettler(deps), startReconciler(deps), startWebhookSweep(deps), startOnceSweep(deps)];
 
 await mesh.serve({
   services: [implement(PaymentService, paymentHandlers(deps))],

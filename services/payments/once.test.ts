@@ -2,14 +2,22 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
 import { newId } from "#mesh/ids.ts";
-import { testOnce, workload } from "#testing/once.ts";
+import { person, testOnce, workload } from "#testing/once.ts";
 import { eur, ordersOf, type PaymentsShop, startPayments } from "./testing/payments.ts";
 
 let shop: PaymentsShop;
 const { authorized, capture, captured, get, letGo, list, refund, types } = ordersOf(() => shop);
 
+/** How often the books were compared: each time, one page of the gateway's list is read. */
+let rounds = 0;
+
 beforeAll(async () => {
   shop = await startPayments();
+  const { listTransactions } = shop.gateway;
+  shop.gateway.listTransactions = (after) => {
+    rounds += 1;
+    return listTransactions(after);
+  };
 });
 
 afterAll(() => shop.close());
@@ -97,6 +105,14 @@ testOnce(PaymentService, () => shop.mesh, {
         once: { done: ["authorization", "capture", "refund"], refunded: eur(10n), owed: -10n },
       };
     },
+  },
+  reconcilePayments: {
+    callers: () => [workload("operator"), person("support")],
+    prepare: async (_, requestId) => ({
+      request: { requestId },
+      effect: async () => rounds,
+      once: rounds + 1,
+    }),
   },
 });
 

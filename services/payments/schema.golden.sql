@@ -21,6 +21,19 @@ create table discrepancies (
 );
 CREATE UNIQUE INDEX discrepancies_open ON discrepancies USING btree (provider, COALESCE(payment_id, authorization_reference)) WHERE state = 'OPEN'::text;
 
+create table gateway_records (
+  provider text not null,
+  authorization_reference text not null,
+  status text not null,
+  currency text not null,
+  amount bigint not null,
+  captured bigint not null,
+  refunded bigint not null,
+  is_read boolean not null default false,
+  constraint gateway_records_pkey PRIMARY KEY (provider, authorization_reference),
+  constraint gateway_records_status_check CHECK (status = ANY (ARRAY['AUTHORIZED'::text, 'CAPTURED'::text, 'VOIDED'::text, 'EXPIRED'::text]))
+);
+
 create table ledger_lines (
   operation_id text not null,
   account text not null,
@@ -102,7 +115,18 @@ create table payments (
 CREATE INDEX payments_authorized_by_expire_time ON payments USING btree (expire_time) WHERE state = 'AUTHORIZED'::text;
 CREATE UNIQUE INDEX payments_by_authorization ON payments USING btree (provider, authorization_reference);
 CREATE INDEX payments_by_order ON payments USING btree (order_id, id DESC);
+CREATE INDEX payments_by_update_time ON payments USING btree (provider, update_time, id);
 CREATE UNIQUE INDEX payments_one_live_per_order ON payments USING btree (order_id) WHERE state = ANY (ARRAY['PENDING'::text, 'AUTHORIZED'::text, 'CAPTURED'::text]);
+
+create table reconciliations (
+  provider text not null,
+  gateway_cursor text,
+  books_time timestamptz not null default '1970-01-01 00:00:00+00'::timestamptz,
+  books_id text not null default ''::text,
+  lease_until timestamptz not null,
+  fence bigint not null,
+  constraint reconciliations_pkey PRIMARY KEY (provider)
+);
 
 create table schema_migrations (
   scope text not null,
@@ -111,6 +135,15 @@ create table schema_migrations (
   apply_time timestamptz not null default now(),
   constraint schema_migrations_pkey PRIMARY KEY (scope, name)
 );
+
+create table suspects (
+  provider text not null,
+  subject text not null,
+  is_payment boolean not null,
+  next_look_time timestamptz not null,
+  constraint suspects_pkey PRIMARY KEY (provider, subject)
+);
+CREATE INDEX suspects_by_next_look_time ON suspects USING btree (provider, next_look_time);
 
 create table webhook_events (
   provider text not null,

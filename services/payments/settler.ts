@@ -1,8 +1,8 @@
-import type { Logger } from "pino";
 import { isReason } from "#mesh/contract/errors.ts";
 import { type Background, repeat } from "#mesh/repeat.ts";
 import { align } from "./align.ts";
 import type { Deps } from "./deps.ts";
+import { each } from "./each.ts";
 import * as operationStore from "./operation-store.ts";
 import { finish } from "./operations.ts";
 import * as store from "./store.ts";
@@ -15,9 +15,8 @@ const MAX_BACKOFF_MS = 300_000;
 const WATCH_ABANDONED_MS = 3_600_000;
 /** How long one that should have lapsed and has not is left alone. */
 const LAPSE_AGAIN_MS = 86_400_000;
-/** How many a statement reads, and how many of them are asked after at once. */
+/** How many a statement reads. */
 const BATCH = 50;
-const CONCURRENCY = 4;
 
 /** Settles, round after round, what calls left open, until it is closed. */
 export function startSettler(deps: Deps): Background {
@@ -94,23 +93,4 @@ async function lapse(deps: Deps, signal: AbortSignal): Promise<void> {
     log.error({ payment: payment.id }, "a payment has not lapsed at the payment gateway though its time is up");
     await store.postponeLapse(db, payment.id, new Date(now.getTime() + LAPSE_AGAIN_MS));
   });
-}
-
-/** Works on some items at a time. One that fails is logged, and keeps the others from nothing. */
-async function each<Item extends { readonly id: string }>(
-  log: Logger,
-  items: readonly Item[],
-  work: (item: Item) => Promise<void>,
-): Promise<void> {
-  const rest = items.values();
-  const worker = async (): Promise<void> => {
-    for (const item of rest) {
-      try {
-        await work(item);
-      } catch (error) {
-        log.error({ err: error, id: item.id }, "a payment could not be settled; trying again later");
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
 }

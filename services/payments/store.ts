@@ -123,11 +123,15 @@ export async function noteReferences(
 }
 
 const UNREFERENCED = `select ${PAYMENT} from payments
-  where order_id = $1 and authorization_reference is null and state in ('PENDING', 'DECLINED') order by id desc limit $2`;
+  where order_id = $1 and provider = $3 and authorization_reference is null and state in ('PENDING', 'DECLINED')
+  order by id desc limit $2`;
 
 /** Payments of an order of whose authorization nothing is known, the newest first. */
-export async function listUnreferenced(db: Queryable, orderId: string, limit: number): Promise<readonly PaymentRow[]> {
-  return (await db.query<Stored<PaymentRow>>(UNREFERENCED, [orderId, limit])).map(paymentOf);
+export async function listUnreferenced(
+  db: Queryable,
+  { provider, orderId, limit }: { readonly provider: string; readonly orderId: string; readonly limit: number },
+): Promise<readonly PaymentRow[]> {
+  return (await db.query<Stored<PaymentRow>>(UNREFERENCED, [orderId, limit, provider])).map(paymentOf);
 }
 
 /** Takes an authorized payment's time to lapse for a later one. */

@@ -40,6 +40,8 @@ export const ErrorReason = {
   SIGNATURE_INVALID: 8,
   /** PROVIDER_UNKNOWN - No payment gateway of this name is configured. Metadata, for a payment that was made with another: `provider`. */
   PROVIDER_UNKNOWN: 9,
+  /** RECONCILIATION_UNDER_WAY - The books are being compared already, and that took longer than this call could wait. */
+  RECONCILIATION_UNDER_WAY: 10,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -55,4 +57,5 @@ export namespace ErrorReason {
   export type CURRENCY_MISMATCH = typeof ErrorReason.CURRENCY_MISMATCH;
   export type SIGNATURE_INVALID = typeof ErrorReason.SIGNATURE_INVALID;
   export type PROVIDER_UNKNOWN = typeof ErrorReason.PROVIDER_UNKNOWN;
+  export type RECONCILIATION_UNDER_WAY = typeof ErrorReason.RECONCILIATION_UNDER_WAY;
 }

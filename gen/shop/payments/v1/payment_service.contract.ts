@@ -240,5 +240,49 @@ export const PaymentService = {
       },
       errors: {},
     },
+    /**
+     * Compares our payments with the payment gateway's own records, from where the last comparison stopped, repairs what is
+     * certain, and looks again at every open discrepancy; payments does the same by itself all the time. Reads at most
+     * 10,000 transactions and 10,000 payments, and looks closely at no more than 200: `complete` tells whether that was all.
+     * It may be cut off anywhere, and goes on from there. A repeated request_id is answered with the first answer for 7 days.
+     * Fails with UNAVAILABLE `OUTCOME_UNKNOWN` (the payment gateway did not show its records) or `RECONCILIATION_UNDER_WAY`;
+     * ask again with the same request_id.
+     *
+     * @generated from rpc shop.payments.v1.PaymentService.ReconcilePayments
+     */
+    reconcilePayments: {
+      request: "shop.payments.v1.ReconcilePaymentsRequest",
+      idempotency: "IDEMPOTENT",
+      deadlineMs: 60000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: ["admin", "support"],
+        services: ["operator"],
+      },
+      errors: {
+        OUTCOME_UNKNOWN: "UNAVAILABLE",
+        RECONCILIATION_UNDER_WAY: "UNAVAILABLE",
+      },
+    },
+    /**
+     * Discrepancies, the newest first, in one state or in all.
+     *
+     * @generated from rpc shop.payments.v1.PaymentService.ListDiscrepancies
+     */
+    listDiscrepancies: {
+      request: "shop.payments.v1.ListDiscrepanciesRequest",
+      idempotency: "NO_SIDE_EFFECTS",
+      deadlineMs: 2000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: ["admin", "support"],
+        services: ["operator"],
+      },
+      errors: {},
+    },
   },
 } as const;

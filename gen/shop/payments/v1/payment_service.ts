@@ -18,8 +18,10 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Timestamp } from "../../../google/protobuf/timestamp.ts";
 import { Money } from "../../type/v1/money.ts";
 import { LedgerBalance, Payment, Refund } from "./payment.ts";
+import { Discrepancy, Discrepancy_State, ReconciledTotal } from "./reconciliation.ts";
 
 export const protobufPackage = "shop.payments.v1";
 
@@ -177,6 +179,57 @@ export interface GetLedgerBalancesRequest {
 export interface GetLedgerBalancesResponse {
   /** By account, then by currency; at most 200. */
   readonly balances: readonly LedgerBalance[];
+}
+
+/** Asks to compare the books now. */
+export interface ReconcilePaymentsRequest {
+  /** Made by the caller, unique for this change. */
+  readonly requestId: string;
+}
+
+/** What was compared, and what came of it. */
+export interface ReconcilePaymentsResponse {
+  /** The payment gateway with which our books were compared. */
+  readonly provider: string;
+  /** How many of its transactions were new. */
+  readonly transactionCount: number;
+  /** How many payments of ours had changed, and had come to rest. */
+  readonly paymentCount: number;
+  /** How many differences were looked at closely and stay for people to decide. */
+  readonly differingCount: number;
+  /** How many differences were repaired. */
+  readonly repairedCount: number;
+  /** Discrepancies that are open, from whenever. */
+  readonly openCount: number;
+  /**
+   * How many payments and authorizations were seen to differ that have not been looked at closely yet, as something may
+   * be under way.
+   */
+  readonly underWayCount: number;
+  /** Whether all that either side had was read; otherwise more is left for the next time. */
+  readonly complete: boolean;
+  /** By currency; at most 200. */
+  readonly totals: readonly ReconciledTotal[];
+  /** When. */
+  readonly reconcileTime: Date | undefined;
+}
+
+/** Asks for discrepancies. */
+export interface ListDiscrepanciesRequest {
+  /** Only in this state; unspecified for all. */
+  readonly state: Discrepancy_State;
+  /** At most so many; 0 stands for 20, the limit is 100. */
+  readonly pageSize: number;
+  /** The `next_page_token` of the page before, with the same filter; empty for the first page. */
+  readonly pageToken: string;
+}
+
+/** One page of discrepancies. */
+export interface ListDiscrepanciesResponse {
+  /** The newest first. */
+  readonly discrepancies: readonly Discrepancy[];
+  /** Asks for the page after; empty on the last. */
+  readonly nextPageToken: string;
 }
 
 function createBaseAuthorizePaymentRequest(): AuthorizePaymentRequest {
@@ -1431,6 +1484,381 @@ export const GetLedgerBalancesResponse: MessageFns<GetLedgerBalancesResponse> = 
   },
 };
 
+function createBaseReconcilePaymentsRequest(): ReconcilePaymentsRequest {
+  return { requestId: "" };
+}
+
+export const ReconcilePaymentsRequest: MessageFns<ReconcilePaymentsRequest> = {
+  encode(message: ReconcilePaymentsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReconcilePaymentsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReconcilePaymentsRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReconcilePaymentsRequest>, I>>(base?: I): ReconcilePaymentsRequest {
+    return ReconcilePaymentsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReconcilePaymentsRequest>, I>>(object: I): ReconcilePaymentsRequest {
+    const message = createBaseReconcilePaymentsRequest() as any;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseReconcilePaymentsResponse(): ReconcilePaymentsResponse {
+  return {
+    provider: "",
+    transactionCount: 0,
+    paymentCount: 0,
+    differingCount: 0,
+    repairedCount: 0,
+    openCount: 0,
+    underWayCount: 0,
+    complete: false,
+    totals: [],
+    reconcileTime: undefined,
+  };
+}
+
+export const ReconcilePaymentsResponse: MessageFns<ReconcilePaymentsResponse> = {
+  encode(message: ReconcilePaymentsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.provider !== "") {
+      writer.uint32(10).string(message.provider);
+    }
+    if (message.transactionCount !== 0) {
+      writer.uint32(16).int32(message.transactionCount);
+    }
+    if (message.paymentCount !== 0) {
+      writer.uint32(24).int32(message.paymentCount);
+    }
+    if (message.differingCount !== 0) {
+      writer.uint32(32).int32(message.differingCount);
+    }
+    if (message.repairedCount !== 0) {
+      writer.uint32(40).int32(message.repairedCount);
+    }
+    if (message.openCount !== 0) {
+      writer.uint32(48).int32(message.openCount);
+    }
+    if (message.underWayCount !== 0) {
+      writer.uint32(56).int32(message.underWayCount);
+    }
+    if (message.complete !== false) {
+      writer.uint32(64).bool(message.complete);
+    }
+    for (const v of message.totals) {
+      ReconciledTotal.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.reconcileTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.reconcileTime), writer.uint32(82).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReconcilePaymentsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReconcilePaymentsResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.provider = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.transactionCount = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.paymentCount = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.differingCount = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.repairedCount = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.openCount = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.underWayCount = reader.int32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.complete = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.totals.push(ReconciledTotal.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.reconcileTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReconcilePaymentsResponse>, I>>(base?: I): ReconcilePaymentsResponse {
+    return ReconcilePaymentsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReconcilePaymentsResponse>, I>>(object: I): ReconcilePaymentsResponse {
+    const message = createBaseReconcilePaymentsResponse() as any;
+    message.provider = object.provider ?? "";
+    message.transactionCount = object.transactionCount ?? 0;
+    message.paymentCount = object.paymentCount ?? 0;
+    message.differingCount = object.differingCount ?? 0;
+    message.repairedCount = object.repairedCount ?? 0;
+    message.openCount = object.openCount ?? 0;
+    message.underWayCount = object.underWayCount ?? 0;
+    message.complete = object.complete ?? false;
+    message.totals = object.totals?.map((e) => ReconciledTotal.fromPartial(e)) || [];
+    message.reconcileTime = object.reconcileTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseListDiscrepanciesRequest(): ListDiscrepanciesRequest {
+  return { state: 0, pageSize: 0, pageToken: "" };
+}
+
+export const ListDiscrepanciesRequest: MessageFns<ListDiscrepanciesRequest> = {
+  encode(message: ListDiscrepanciesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== 0) {
+      writer.uint32(8).int32(message.state);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDiscrepanciesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDiscrepanciesRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListDiscrepanciesRequest>, I>>(base?: I): ListDiscrepanciesRequest {
+    return ListDiscrepanciesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListDiscrepanciesRequest>, I>>(object: I): ListDiscrepanciesRequest {
+    const message = createBaseListDiscrepanciesRequest() as any;
+    message.state = object.state ?? 0;
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListDiscrepanciesResponse(): ListDiscrepanciesResponse {
+  return { discrepancies: [], nextPageToken: "" };
+}
+
+export const ListDiscrepanciesResponse: MessageFns<ListDiscrepanciesResponse> = {
+  encode(message: ListDiscrepanciesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.discrepancies) {
+      Discrepancy.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDiscrepanciesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDiscrepanciesResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.discrepancies.push(Discrepancy.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListDiscrepanciesResponse>, I>>(base?: I): ListDiscrepanciesResponse {
+    return ListDiscrepanciesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListDiscrepanciesResponse>, I>>(object: I): ListDiscrepanciesResponse {
+    const message = createBaseListDiscrepanciesResponse() as any;
+    message.discrepancies = object.discrepancies?.map((e) => Discrepancy.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
 /**
  * Takes and gives back money through a payment gateway, and keeps the books.
  *
@@ -1578,6 +2006,37 @@ export const PaymentServiceService = {
       Buffer.from(GetLedgerBalancesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetLedgerBalancesResponse => GetLedgerBalancesResponse.decode(value),
   },
+  /**
+   * Compares our payments with the payment gateway's own records, from where the last comparison stopped, repairs what is
+   * certain, and looks again at every open discrepancy; payments does the same by itself all the time. Reads at most
+   * 10,000 transactions and 10,000 payments, and looks closely at no more than 200: `complete` tells whether that was all.
+   * It may be cut off anywhere, and goes on from there. A repeated request_id is answered with the first answer for 7 days.
+   * Fails with UNAVAILABLE `OUTCOME_UNKNOWN` (the payment gateway did not show its records) or `RECONCILIATION_UNDER_WAY`;
+   * ask again with the same request_id.
+   */
+  reconcilePayments: {
+    path: "/shop.payments.v1.PaymentService/ReconcilePayments" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReconcilePaymentsRequest): Buffer =>
+      Buffer.from(ReconcilePaymentsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReconcilePaymentsRequest => ReconcilePaymentsRequest.decode(value),
+    responseSerialize: (value: ReconcilePaymentsResponse): Buffer =>
+      Buffer.from(ReconcilePaymentsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReconcilePaymentsResponse => ReconcilePaymentsResponse.decode(value),
+  },
+  /** Discrepancies, the newest first, in one state or in all. */
+  listDiscrepancies: {
+    path: "/shop.payments.v1.PaymentService/ListDiscrepancies" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListDiscrepanciesRequest): Buffer =>
+      Buffer.from(ListDiscrepanciesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListDiscrepanciesRequest => ListDiscrepanciesRequest.decode(value),
+    responseSerialize: (value: ListDiscrepanciesResponse): Buffer =>
+      Buffer.from(ListDiscrepanciesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListDiscrepanciesResponse => ListDiscrepanciesResponse.decode(value),
+  },
 } as const;
 
 export interface PaymentServiceServer extends UntypedServiceImplementation {
@@ -1632,6 +2091,17 @@ export interface PaymentServiceServer extends UntypedServiceImplementation {
   handleWebhook: handleUnaryCall<HandleWebhookRequest, HandleWebhookResponse>;
   /** The sums of every account of the ledger, by account and currency, at one moment. */
   getLedgerBalances: handleUnaryCall<GetLedgerBalancesRequest, GetLedgerBalancesResponse>;
+  /**
+   * Compares our payments with the payment gateway's own records, from where the last comparison stopped, repairs what is
+   * certain, and looks again at every open discrepancy; payments does the same by itself all the time. Reads at most
+   * 10,000 transactions and 10,000 payments, and looks closely at no more than 200: `complete` tells whether that was all.
+   * It may be cut off anywhere, and goes on from there. A repeated request_id is answered with the first answer for 7 days.
+   * Fails with UNAVAILABLE `OUTCOME_UNKNOWN` (the payment gateway did not show its records) or `RECONCILIATION_UNDER_WAY`;
+   * ask again with the same request_id.
+   */
+  reconcilePayments: handleUnaryCall<ReconcilePaymentsRequest, ReconcilePaymentsResponse>;
+  /** Discrepancies, the newest first, in one state or in all. */
+  listDiscrepancies: handleUnaryCall<ListDiscrepanciesRequest, ListDiscrepanciesResponse>;
 }
 
 export interface PaymentServiceClient extends Client {
@@ -1812,6 +2282,45 @@ export interface PaymentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetLedgerBalancesResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Compares our payments with the payment gateway's own records, from where the last comparison stopped, repairs what is
+   * certain, and looks again at every open discrepancy; payments does the same by itself all the time. Reads at most
+   * 10,000 transactions and 10,000 payments, and looks closely at no more than 200: `complete` tells whether that was all.
+   * It may be cut off anywhere, and goes on from there. A repeated request_id is answered with the first answer for 7 days.
+   * Fails with UNAVAILABLE `OUTCOME_UNKNOWN` (the payment gateway did not show its records) or `RECONCILIATION_UNDER_WAY`;
+   * ask again with the same request_id.
+   */
+  reconcilePayments(
+    request: ReconcilePaymentsRequest,
+    callback: (error: ServiceError | null, response: ReconcilePaymentsResponse) => void,
+  ): ClientUnaryCall;
+  reconcilePayments(
+    request: ReconcilePaymentsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReconcilePaymentsResponse) => void,
+  ): ClientUnaryCall;
+  reconcilePayments(
+    request: ReconcilePaymentsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReconcilePaymentsResponse) => void,
+  ): ClientUnaryCall;
+  /** Discrepancies, the newest first, in one state or in all. */
+  listDiscrepancies(
+    request: ListDiscrepanciesRequest,
+    callback: (error: ServiceError | null, response: ListDiscrepanciesResponse) => void,
+  ): ClientUnaryCall;
+  listDiscrepancies(
+    request: ListDiscrepanciesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListDiscrepanciesResponse) => void,
+  ): ClientUnaryCall;
+  listDiscrepancies(
+    request: ListDiscrepanciesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListDiscrepanciesResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const PaymentServiceClient = makeGenericClientConstructor(
@@ -1836,6 +2345,18 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function toTimestamp(date: Date): Timestamp {
+  const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
+  const nanos = (date.getTime() % 1_000) * 1_000_000;
+  return { seconds, nanos };
+}
+
+function fromTimestamp(t: Timestamp): Date {
+  let millis = (globalThis.Number(t.seconds.toString()) || 0) * 1_000;
+  millis += (t.nanos || 0) / 1_000_000;
+  return new globalThis.Date(millis);
+}
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
