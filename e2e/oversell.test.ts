@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { PlaceOrderRequest } from "#gen/shop/orders/v1/checkout_service.ts";
 import { Order_State } from "#gen/shop/orders/v1/order.ts";
@@ -11,6 +10,7 @@ import { readBooks } from "./audit/read-books.ts";
 import { checkSecrets } from "./audit/secrets.ts";
 import { type Buyer, createBuyer } from "./support/buyer.ts";
 import { type FaultShop, startFaultShop } from "./support/fault-shop.ts";
+import { insist } from "./support/insist.ts";
 import { buildPrograms, newPlace, type ShopPlace } from "./support/setup.ts";
 import { setStock } from "./support/stock.ts";
 
@@ -43,7 +43,7 @@ afterAll(async () => {
 }, 60_000);
 
 test("sells 5 units to exactly 5 of 200 who want one at the same time", async () => {
-  await setStock(place, one, 5n);
+  await setStock(shop.operator, one, 5n);
   const ready = await come(200, async (buyer) => {
     await insist(() => buyer.add(one, 1n));
     return insist(() => buyer.quote("tok_visa"));
@@ -56,8 +56,8 @@ test("sells 5 units to exactly 5 of 200 who want one at the same time", async ()
 }, 120_000);
 
 test("lets neither of two wait for ever who want each other's last units", async () => {
-  await setStock(place, one, 10n);
-  await setStock(place, other, 10n);
+  await setStock(shop.operator, one, 10n);
+  await setStock(shop.operator, other, 10n);
   const ready = await come(20, async (buyer, index) => {
     for (const sku of index % 2 === 0 ? [one, other] : [other, one]) await insist(() => buyer.add(sku, 1n));
     return insist(() => buyer.quote("tok_visa"));
@@ -75,7 +75,7 @@ test("leaves no secret in any table or log", async () => {
 });
 
 test("is found out when an idempotency key is dropped", async () => {
-  await setStock(place, one, 100n);
+  await setStock(shop.operator, one, 100n);
   const buy = async (): Promise<readonly Finding[]> => {
     // For half of all keys the gateway fails after it has set the money aside, for the others before.
     const ready = await come(12, async (buyer) => {
@@ -136,20 +136,6 @@ async function outcomeOf(buyer: Buyer, request: PlaceOrderRequest): Promise<stri
     } catch (error) {
       if (error instanceof CallFailure) return error.reason;
       throw error;
-    }
-  }
-}
-
-const busy = ["RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"];
-
-/** Asks again, a little later, when the shop has too much to do. The test's own time is the limit. */
-async function insist<Result>(work: () => Promise<Result>): Promise<Result> {
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof CallFailure && busy.includes(error.code))) throw error;
-      await delay(200);
     }
   }
 }

@@ -52,7 +52,7 @@ async function readOrders(session: Session): Promise<Pick<Books, "orders" | "eve
          from order_lines where order_id = id) as lines
       from orders order by id`),
     events: await session.query(`select order_id as "orderId", seq, state, note from order_events order by 1, 2`),
-    returns: [],
+    returns: await session.query(`select id, order_id as "orderId", state from order_returns`),
   };
 }
 

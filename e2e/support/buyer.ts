@@ -13,11 +13,13 @@ export interface Buyer {
   readonly customerId: string;
   call<Request, Response>(method: UnaryMethod<Request, Response>, request: Request): Promise<Response>;
   add(sku: string, quantity: bigint): Promise<void>;
-  /** A request to buy what is in the cart, with a request_id of its own. Undefined when the cart is empty. */
+  /** A request to buy what is in the cart, with a request_id of its own. */
   quote(paymentToken: string): Promise<PlaceOrderRequest>;
   place(request: PlaceOrderRequest): Promise<Order>;
   order(orderId: string): Promise<Order>;
-  /** Gets a new access token: each is good for a quarter of an hour. */
+  /** What nobody must write down, in any form that could not be told. */
+  secrets(): readonly string[];
+  /** Gets a new access token: each is good for a quarter of an hour. Can be tried again when it fails. */
   refresh(): Promise<void>;
   close(): void;
 }
@@ -33,6 +35,7 @@ export async function createBuyer(shopAddress: string): Promise<Buyer> {
   const guest = await call(IdentityServiceService.createGuest, { requestId: randomUUID() });
   let refreshToken = guest.tokens?.refreshToken ?? "";
   token = guest.tokens?.accessToken;
+  let refreshRequestId = randomUUID();
   return {
     customerId: guest.userId,
     call,
@@ -62,8 +65,14 @@ export async function createBuyer(shopAddress: string): Promise<Buyer> {
       if (order === undefined) throw new Error("GetOrder succeeded without an order");
       return order;
     },
+    secrets: () => [refreshToken],
     async refresh() {
-      const { tokens } = await call(IdentityServiceService.refreshSession, { requestId: randomUUID(), refreshToken });
+      // Under the same request_id until an answer comes: with another one, the token would look stolen.
+      const { tokens } = await call(IdentityServiceService.refreshSession, {
+        requestId: refreshRequestId,
+        refreshToken,
+      });
+      refreshRequestId = randomUUID();
       refreshToken = tokens?.refreshToken ?? refreshToken;
       token = tokens?.accessToken ?? token;
     },

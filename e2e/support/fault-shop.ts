@@ -1,9 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { MeshNode } from "#mesh/mesh.ts";
 import { type FaultProxy, startFaultProxy } from "#testing/fault-proxy.ts";
 import type { Intercept } from "#testing/faults/exchange.ts";
 import { type DataFolder, dataFolder, prepareDataFolder } from "../../cli/data/folder.ts";
+import { readRunState } from "../../cli/data/run-file.ts";
 import { loadSecrets } from "../../cli/data/secrets.ts";
 import { openLogFile } from "../../cli/logs/log-file.ts";
+import { operatorMesh } from "../../cli/operator-client.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../cli/postgres/embedded.ts";
 import { readSettings } from "../../cli/settings.ts";
 import { type Shop, startShop } from "../../cli/shop.ts";
@@ -16,6 +19,8 @@ import { programsDir, type ShopPlace } from "./setup.ts";
 export interface FaultShop {
   readonly address: string;
   readonly shop: Shop;
+  /** The mesh as the operator sees it, with nobody in between. */
+  readonly operator: MeshNode;
   /** The proxies, one a way: between services, to the payment gateway, to PostgreSQL. */
   readonly links: readonly Link[];
   /** Where the records are, now: PostgreSQL moves to another port with each restart. */
@@ -69,11 +74,15 @@ export async function startFaultShop(options: FaultShopOptions): Promise<FaultSh
       throw new Error(`the shop did not start:\n${output.text()}`, { cause: error });
     },
   );
+  const state = await readRunState(folder);
+  if (state === undefined) throw new Error("a shop that runs has told nobody");
+  const operator = operatorMesh(state);
   const processOf = (program: string) => shop.processes().find(({ name }) => name === program);
   const gatewayKey = loadSecrets(folder.secretsFile, []).simulatorKey;
   return {
     address: shop.address,
     shop,
+    operator,
     links: network.links,
     source: () => ({
       adminUrl: postgres.adminUrl(),
@@ -95,7 +104,10 @@ export async function startFaultShop(options: FaultShopOptions): Promise<FaultSh
         await delay(pollMs);
       }
     },
-    close: () => close(shop),
+    close() {
+      operator.close();
+      return close(shop);
+    },
   };
 }
 
@@ -130,7 +142,9 @@ async function startRestartable({ postgresDir, logsDir }: DataFolder): Promise<R
     },
     async stop() {
       await restarting.catch(() => {});
-      await server.stop();
+      // Without order: nobody needs the checkpoint that goes with it.
+      process.kill(server.pid, "SIGQUIT");
+      await server.exited;
       file.close();
     },
   };
@@ -173,6 +187,6 @@ function protocolOf({ caller, callee }: Way): Link["protocol"] | undefined {
 }
 
 /** `orders` of `orders-2`. */
-function serviceOf(program: string): string {
+export function serviceOf(program: string): string {
   return program.replace(/-\d+$/, "");
 }

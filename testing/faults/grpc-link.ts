@@ -4,10 +4,9 @@ import {
   constants,
   createServer,
   type IncomingHttpHeaders,
-  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
 import type { Gate, Headers, Intercept } from "./exchange.ts";
 
@@ -26,38 +25,49 @@ export interface LinkOptions {
  */
 export function grpcLink(options: LinkOptions): Server {
   const server = createServer();
+  let accepted: Socket | undefined;
+  server.prependListener("connection", (socket: Socket) => {
+    accepted = socket;
+  });
   server.on("session", (session) => {
+    const socket = accepted;
+    // As when the callee dies: the connection is gone, and nobody says why.
+    const breakOff = (): void => void socket?.destroy();
     const upstream = connect(`http://${options.upstream()}`);
     // The ends of the connections say all that matters here.
     for (const side of [session, upstream]) side.on("error", () => {});
-    upstream.on("goaway", () => session.close());
-    upstream.on("close", () => session.destroy());
+    // Who is told to go elsewhere finishes what is under way, on both sides.
+    upstream.on("goaway", () => {
+      session.close();
+      upstream.close();
+    });
+    upstream.on("close", breakOff);
     session.on("close", () => upstream.close());
     session.on("stream", (stream, headers) => {
       stream.on("error", () => {});
       // A stream that broke has told its caller so.
-      passOn({ session, upstream, stream, headers, options }).catch(() => stream.close(constants.NGHTTP2_CANCEL));
+      passOn({ breakOff, upstream, stream, headers, options }).catch(() => stream.close(constants.NGHTTP2_CANCEL));
     });
   });
   return server;
 }
 
 interface Passing {
-  readonly session: ServerHttp2Session;
+  readonly breakOff: () => void;
   readonly upstream: ClientHttp2Session;
   readonly stream: ServerHttp2Stream;
   readonly headers: IncomingHttpHeaders;
   readonly options: LinkOptions;
 }
 
-async function passOn({ session, upstream, stream, headers, options }: Passing): Promise<void> {
+async function passOn({ breakOff, upstream, stream, headers, options }: Passing): Promise<void> {
   const { caller, callee, intercept, gate } = options;
   const request = await buffer(stream);
   const method = String(headers[":path"]);
   const exchange = { caller, callee, method, headers: plain(headers), request, answer: Buffer.alloc(0) };
   await gate.passed();
   const before = await intercept(exchange, "before");
-  if (before === "cut" || upstream.destroyed) return session.destroy();
+  if (before === "cut" || upstream.destroyed) return breakOff();
   const more = before === "pass" ? {} : before.headers;
   const call = upstream.request({ ...headers, ...more });
   call.on("error", () => {});
@@ -66,6 +76,7 @@ async function passOn({ session, upstream, stream, headers, options }: Passing):
     trailers = received;
   });
   call.on("close", () => {
+    if (upstream.destroyed) return breakOff();
     if (call.rstCode !== constants.NGHTTP2_NO_ERROR) stream.close(call.rstCode);
   });
   // Who was gone before may have sent it all the same; who goes now takes it back.
@@ -76,7 +87,7 @@ async function passOn({ session, upstream, stream, headers, options }: Passing):
   call.end(request);
   const { head, isWhole } = await answered;
   await gate.passed();
-  if ((await intercept(exchange, "after")) === "cut") return session.destroy();
+  if ((await intercept(exchange, "after")) === "cut") return breakOff();
   if (stream.destroyed) return;
   stream.on("wantTrailers", () => stream.sendTrailers(trailers));
   stream.respond(head, { endStream: isWhole, waitForTrailers: !isWhole });

@@ -1,0 +1,168 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Intercept } from "#testing/faults/exchange.ts";
+import { readCatalogue } from "../../sample/catalogue.ts";
+import { audit } from "../audit/audit.ts";
+import type { Books, Finding } from "../audit/books.ts";
+import { unfinished } from "../audit/orders.ts";
+import { readBooks } from "../audit/read-books.ts";
+import { checkSecrets } from "../audit/secrets.ts";
+import type { Buyer } from "../support/buyer.ts";
+import { type FaultShop, startFaultShop } from "../support/fault-shop.ts";
+import type { ShopPlace } from "../support/setup.ts";
+import { createStaff, type Staff } from "../support/staff.ts";
+import { setStock } from "../support/stock.ts";
+import { createFaults, type Faults } from "./faults.ts";
+import type { ChaosOptions } from "./options.ts";
+import type { Progress } from "./progress.ts";
+import { seededRandom } from "./random.ts";
+import { createRecord, type Record } from "./record.ts";
+import { replayAll } from "./replay.ts";
+import { keepShop, receive, type Shopkeeping } from "./shopkeeping.ts";
+import { shop as goShopping } from "./shopping.ts";
+
+/** What a run of chaos has shown. */
+export interface Outcome {
+  readonly findings: readonly Finding[];
+  readonly books: Books;
+  /** Whether all came to rest in time. */
+  readonly isQuiet: boolean;
+  readonly shoppingSeconds: number;
+  readonly acknowledged: number;
+}
+
+const skuCount = 6;
+const quietWithinMs = 6 * 60_000;
+const quietPollMs = 1_000;
+const readyWithinMs = 90_000;
+const services = ["cart", "catalog", "identity", "inventory", "orders", "payments"];
+
+interface Run {
+  readonly options: ChaosOptions;
+  readonly place: ShopPlace;
+  readonly shop: FaultShop;
+  readonly skus: readonly string[];
+  readonly faults: Faults;
+  readonly staff: Staff;
+  readonly record: Record;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/** Starts a shop, lets buyers and faults loose on it, heals it, waits for quiet, and audits it. */
+export async function runChaos(
+  options: ChaosOptions,
+  { place, progress, signal }: Pick<Run, "place" | "progress" | "signal">,
+): Promise<Outcome> {
+  const faults = createFaults(seededRandom(options.seed), progress.fault);
+  const shop = await startFaultShop({
+    place,
+    instances: { orders: 2, payments: 2, inventory: 2 },
+    intercept: options.plant ? dropIdempotencyKeys(faults.intercept) : faults.intercept,
+  });
+  const closers: (() => void)[] = [];
+  try {
+    const { openingStock } = await readCatalogue(new URL("../../sample/catalogue.json", import.meta.url));
+    const skus = openingStock.slice(0, skuCount).map(({ sku }) => sku);
+    // Few units for many buyers; more come as the shopping goes on.
+    for (const sku of skus) await setStock(shop.operator, sku, unitsOf(options, 0.4));
+    const staff = await createStaff(shop);
+    closers.push(staff.close);
+    const record = createRecord();
+    const run: Run = { options, place, shop, skus, faults, staff, record, progress, signal };
+    const { buyers, shoppingSeconds } = await shopUnderFaults(run);
+    closers.push(...buyers.map(({ close }) => close));
+    const isQuiet = await untilQuiet(run);
+    await replayAll({ buyers, record, progress });
+    const findings = await examine(run, buyers);
+    return { ...findings, isQuiet, shoppingSeconds, acknowledged: record.acknowledged };
+  } finally {
+    for (const close of closers) close();
+    await shop.close();
+  }
+}
+
+function unitsOf({ orders }: ChaosOptions, perOrder: number): bigint {
+  return BigInt(Math.max(1, Math.round((orders * perOrder) / skuCount)));
+}
+
+async function shopUnderFaults(
+  run: Run,
+): Promise<{ readonly buyers: readonly Buyer[]; readonly shoppingSeconds: number }> {
+  const { options, shop, skus, faults, staff, record, progress, signal } = run;
+  const announced: string[] = [];
+  const closing = new AbortController();
+  const ended = AbortSignal.any([closing.signal, AbortSignal.timeout(options.minutes * 60_000), signal]);
+  const keeping: Shopkeeping = {
+    operator: shop.operator,
+    staff,
+    skus,
+    units: unitsOf(options, 0.09),
+    progress: () => record.acknowledged / options.orders,
+    count: progress.event,
+    nextReturn: () => announced.shift(),
+    closing: ended,
+  };
+  const shopping = Array.from({ length: options.buyers }, (_, index) =>
+    goShopping({
+      address: shop.address,
+      skus,
+      random: seededRandom(options.seed * 1_000 + index + 1),
+      record,
+      count: progress.event,
+      announced: (returnId) => announced.push(returnId),
+      closing: ended,
+    }),
+  );
+  const beginMs = performance.now();
+  progress.begin(() => `${record.acknowledged} of ${options.orders} orders`);
+  const working = Promise.all([faults.run(shop, ended), keepShop(keeping)]);
+  while (record.acknowledged < options.orders && !ended.aborted) await delay(100);
+  const shoppingSeconds = (performance.now() - beginMs) / 1_000;
+  closing.abort();
+  await working;
+  progress.say("healing: nothing breaks any more");
+  await shop.ready(readyWithinMs);
+  const buyers = (await Promise.all(shopping)).filter((buyer) => buyer !== undefined);
+  await receive(keeping);
+  signal.throwIfAborted();
+  return { buyers, shoppingSeconds };
+}
+
+async function untilQuiet({ shop, progress, signal }: Run): Promise<boolean> {
+  const giveUpMs = performance.now() + quietWithinMs;
+  progress.begin(() => "waiting for quiet");
+  for (;;) {
+    signal.throwIfAborted();
+    const left = unfinished(await readBooks(shop.source()));
+    progress.begin(() => `waiting for quiet: ${left.length} left, such as: ${left[0] ?? ""}`);
+    if (left.length === 0) return true;
+    if (performance.now() > giveUpMs) {
+      progress.say(`not quiet after ${quietWithinMs / 60_000} minutes:\n${left.map((line) => `  ${line}`).join("\n")}`);
+      return false;
+    }
+    await delay(quietPollMs);
+  }
+}
+
+async function examine(
+  { shop, record, staff, progress }: Run,
+  buyers: readonly Buyer[],
+): Promise<{ readonly books: Books; readonly findings: readonly Finding[] }> {
+  progress.begin(() => "reading the books");
+  const books = await readBooks(shop.source());
+  const secrets = [staff.password, ...buyers.flatMap((buyer) => buyer.secrets())];
+  const searched = await checkSecrets(shop.source(), { services, logsDir: shop.logsDir, secrets });
+  return { books, findings: [...audit(books, record.word()), searched] };
+}
+
+/** A bug as an adapter could have it: who asks the payment gateway again does so under another key. */
+function dropIdempotencyKeys(intercept: Intercept): Intercept {
+  const seen = new Set<string>();
+  return (exchange, moment) => {
+    const key = exchange.callee === "payment-gateway" ? exchange.headers["idempotency-key"] : undefined;
+    if (key === undefined || moment === "after") return intercept(exchange, moment);
+    if (seen.has(key)) return { headers: { "idempotency-key": `${key}-dropped` } };
+    seen.add(key);
+    return intercept(exchange, moment);
+  };
+}

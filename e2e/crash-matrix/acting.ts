@@ -1,0 +1,104 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { PlaceOrderRequest } from "#gen/shop/orders/v1/checkout_service.ts";
+import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
+import { OrderServiceService } from "#gen/shop/orders/v1/order_service.ts";
+import { CallFailure } from "../../bench/support/wire.ts";
+import { type Buyer, createBuyer } from "../support/buyer.ts";
+import type { FaultShop } from "../support/fault-shop.ts";
+import { insist } from "../support/insist.ts";
+import type { Cell } from "./cells.ts";
+
+/** The buyer of a cell, with a full cart or a paid order. */
+export interface Actor {
+  readonly cell: Cell;
+  readonly buyer: Buyer;
+  readonly requestId: string;
+  /** Does what is to be crashed, and the same again under the same request_ids until the shop has decided. */
+  act(): Promise<void>;
+}
+
+const pollMs = 100;
+const maxPolls = 600;
+
+/** How a cancellation meets what is under way. */
+export interface Meeting {
+  /** Settles when the payment gateway has been asked for the authorization. */
+  readonly authorizing: Promise<void>;
+  /** To be called when the cancellation was answered: a capture waits for that. */
+  cancelled(): void;
+}
+
+/** Takes an order as far as nothing is to break. */
+export async function prepareActor(shop: FaultShop, cell: Cell, meeting: Meeting): Promise<Actor> {
+  const { scenario, sku } = cell;
+  const buyer = await insist(() => createBuyer(shop.address));
+  await insist(() => buyer.add(sku, 1n));
+  const request = await insist(() => buyer.quote(scenario.paymentToken));
+  const { requestId } = request;
+  if (scenario.prepared === "nothing") {
+    return { cell, buyer, requestId, act: () => placeAnd(buyer, request, scenario.action, meeting) };
+  }
+  const { id } = await insist(() => buyer.place(request));
+  await inState(buyer, id, Order_State.PAID);
+  return { cell, buyer, requestId, act: () => cancel(buyer, id) };
+}
+
+async function placeAnd(
+  buyer: Buyer,
+  request: PlaceOrderRequest,
+  action: Cell["scenario"]["action"],
+  meeting: Meeting,
+): Promise<void> {
+  const placing = decided(buyer, request);
+  // It is waited for below, in any case.
+  placing.catch(() => {});
+  if (action === "cancel while pending") {
+    await meeting.authorizing;
+    await cancel(buyer, await firstOrder(buyer));
+  }
+  if (action === "cancel when confirmed") {
+    const order = await placing;
+    if (order !== undefined) await cancel(buyer, order.id);
+  }
+  meeting.cancelled();
+  await placing;
+}
+
+/** The order once it is decided, or undefined when it was rejected. */
+async function decided(buyer: Buyer, request: PlaceOrderRequest): Promise<Order | undefined> {
+  for (let turn = 0; turn < maxPolls; turn++) {
+    try {
+      const order = await insist(() => buyer.place(request));
+      if (order.state !== Order_State.PENDING) return order;
+    } catch (error) {
+      if (error instanceof CallFailure && error.code === "FAILED_PRECONDITION") return undefined;
+      throw error;
+    }
+    await delay(pollMs);
+  }
+  throw new Error(`the request ${request.requestId} was never decided`);
+}
+
+async function cancel(buyer: Buyer, orderId: string): Promise<void> {
+  const request = { requestId: randomUUID(), orderId, note: "" };
+  await insist(() => buyer.call(OrderServiceService.cancelOrder, request));
+}
+
+async function firstOrder(buyer: Buyer): Promise<string> {
+  const request = { customerId: "", state: Order_State.UNSPECIFIED, pageSize: 1, pageToken: "" };
+  for (let turn = 0; turn < maxPolls; turn++) {
+    const [order] = (await insist(() => buyer.call(OrderServiceService.listOrders, request))).orders;
+    if (order !== undefined) return order.id;
+    await delay(pollMs);
+  }
+  throw new Error("no order came");
+}
+
+async function inState(buyer: Buyer, orderId: string, state: Order_State): Promise<void> {
+  for (let turn = 0; turn < maxPolls; turn++) {
+    if ((await insist(() => buyer.order(orderId))).state === state) return;
+    await delay(pollMs);
+  }
+  throw new Error(`${orderId} did not become ${state}`);
+}
