@@ -52,6 +52,8 @@ function makePlan(instances: Instances = {}): RunPlan {
       NODE_OPTIONS: "--inspect",
       HOME: "/home/ada",
       SHOPMESH_POSTGRES_URL: "postgres://admin:s3cret@host/db",
+      SHOPMESH_STRIPE_KEY: "key-of-stripe",
+      SHOPMESH_STRIPE_WEBHOOK_SECRET: "secret-of-stripe",
     },
   };
 }
@@ -91,6 +93,7 @@ test("gives each process its own secrets and nobody else's", async () => {
     for (const secret of ["key-of-simulator", "secret-of-webhooks"]) {
       expect(text.includes(secret)).toBe(name === "payments" || name === "payment-gateway");
     }
+    for (const secret of ["key-of-stripe", "secret-of-stripe"]) expect(text.includes(secret)).toBe(name === "payments");
     expect(text.includes("secret-of-run")).toBe(name !== "payment-gateway");
     expect(text).not.toContain("s3cret");
   }

@@ -217,8 +217,17 @@ async function databaseAccess({ service, name }: Instance, plan: RunPlan): Promi
   return { SHOPMESH_DATABASE_URL: url.href };
 }
 
+// Which payment gateway it is, when not the simulator, and how payments opens it.
+const gatewaySettings = [
+  "SHOPMESH_PAYMENT_GATEWAY",
+  "SHOPMESH_STRIPE_KEY",
+  "SHOPMESH_STRIPE_URL",
+  "SHOPMESH_STRIPE_WEBHOOK_SECRET",
+] as const;
+
 async function gatewayAccess({ name: caller }: Instance, plan: RunPlan): Promise<Environment> {
   return {
+    ...pick(gatewaySettings, plan.env),
     SHOPMESH_PAYMENT_GATEWAY_URL: `http://${await reach({ caller, callee: simulatorName }, plan)}`,
     SHOPMESH_PAYMENT_GATEWAY_KEY: plan.secrets.simulatorKey,
     SHOPMESH_PAYMENT_WEBHOOK_SECRET: plan.secrets.webhookSecret,
