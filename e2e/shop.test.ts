@@ -55,7 +55,7 @@ describe("with buf curl, which knows nothing but the address", () => {
     }
   });
 
-  test("does all that the README shows", async () => {
+  test("does all that the README shows", { timeout: 150_000 }, async () => {
     expect(await runReadmeOfCallers(place.port)).toMatch(/"state": "STATE_(CONFIRMED|PAID)"/);
   });
 
