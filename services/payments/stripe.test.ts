@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
+import { Discrepancy_Kind } from "#gen/shop/payments/v1/reconciliation.ts";
 import { implement } from "#mesh/contract/contract.ts";
 import { newId } from "#mesh/ids.ts";
 import type { Database } from "#mesh/postgres/index.ts";
@@ -15,6 +16,7 @@ import { paymentHandlers } from "./handlers.ts";
 import { settlePending } from "./settler.ts";
 import { type FakeStripe, startFakeStripe } from "./testing/fake-stripe/fake-stripe.ts";
 import { eur, ordersOf } from "./testing/payments.ts";
+import { operatorOf } from "./testing/reconciling.ts";
 
 // Payments as a whole over Stripe's endpoints: contract, handlers, PostgreSQL, the official client, HTTP.
 
@@ -26,6 +28,7 @@ let database: TestDatabase;
 let mesh: TestMesh;
 let deps: Deps;
 
+const { compare, discrepanciesOf } = operatorOf(() => ({ mesh, clock }));
 const { authorize, capture, get, letGo, list, refund } = ordersOf(() => ({ mesh, movements: async () => [] }));
 
 beforeAll(async () => {
@@ -127,6 +130,21 @@ test("a hold that ends at Stripe ends here, by its webhook", async () => {
   stripe.expire(reference);
   expect(await webhook("payment_intent.canceled", reference)).toMatchObject({ ok: true, value: { first: true } });
   expect((await get(paymentId))?.state).toBe(Payment_State.EXPIRED);
+});
+
+test("the books are compared with Stripe's own, and a refund that somebody made there by hand is found", async () => {
+  const paymentId = await authorized();
+  expect(await capture(paymentId)).toMatchObject({ ok: true });
+  const reference = (await get(paymentId))?.providerReference ?? "";
+  clock.advance(60_000);
+  expect(await compare()).toMatchObject({ provider: "stripe", complete: true, openCount: 0, repairedCount: 0 });
+  const found = await deps.gateway.find(reference);
+  const captureReference = found.kind === "ok" ? (found.value.captureReference ?? "") : "";
+  const byHand = { key: "by-hand", firstAskedTime: clock.now(), captureReference, amount: 100n, currencyCode: "EUR" };
+  expect(await deps.gateway.refund(byHand)).toMatchObject({ kind: "ok" });
+  clock.advance(60_000);
+  expect(await compare()).toMatchObject({ openCount: 1 });
+  expect(await discrepanciesOf(paymentId)).toMatchObject([{ kind: Discrepancy_Kind.AMOUNT_DIFFERS }]);
 });
 
 test.each([

@@ -126,8 +126,7 @@ function statusOf({ status, cancellation_reason: reason }: Stripe.PaymentIntent)
     case "succeeded":
       return "CAPTURED";
     case "canceled":
-      // What Stripe gives itself when the time to capture is over.
-      return reason === "automatic" || reason === "expired" ? "EXPIRED" : "VOIDED";
+      return isExpiry(reason) ? "EXPIRED" : "VOIDED";
     default:
       return undefined;
   }
@@ -141,4 +140,9 @@ function chargeId({ latest_charge: charge }: Stripe.PaymentIntent): string | und
 /** That charge itself, where Stripe was asked to send it along. */
 function chargeOf({ latest_charge: charge }: Stripe.PaymentIntent): Stripe.Charge | undefined {
   return typeof charge === "object" && charge !== null ? charge : undefined;
+}
+
+/** Whether it was Stripe itself that cancelled, because the time to capture was over. */
+export function isExpiry(reason: Stripe.PaymentIntent["cancellation_reason"]): boolean {
+  return reason === "automatic" || reason === "expired";
 }

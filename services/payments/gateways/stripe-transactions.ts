@@ -2,7 +2,7 @@ import type Stripe from "stripe";
 import type { Done, Open, Transaction, TransactionPage } from "../payment-gateway.ts";
 import { fromStripeAmount } from "./stripe-amounts.ts";
 import { type Records, unread } from "./stripe-look-up.ts";
-import { isMoneyBack } from "./stripe-records.ts";
+import { isExpiry, isMoneyBack } from "./stripe-records.ts";
 
 const TYPES = [
   "payment_intent.amount_capturable_updated",
@@ -79,9 +79,10 @@ function transactionOf(event: Stripe.Event): Transaction | undefined {
     case "payment_intent.succeeded":
       return moved("CAPTURE", event.data.object, event.data.object.amount_received);
     case "payment_intent.canceled": {
-      // One that never was authorized held nothing.
-      const { latest_charge: charge, last_payment_error: failure } = event.data.object;
-      return charge === null || failure !== null ? undefined : moved("VOID", event.data.object);
+      // One that never was authorized held nothing, and time that ran out is nobody's doing.
+      const { latest_charge: charge, last_payment_error: failure, cancellation_reason: reason } = event.data.object;
+      const isVoid = charge !== null && failure === null && !isExpiry(reason);
+      return isVoid ? moved("VOID", event.data.object) : undefined;
     }
     case "refund.created": {
       const { object: refund } = event.data;

@@ -58,8 +58,14 @@ const events: readonly ContractCase[] = [
     name: "lets what nobody took expire, and says so",
     run: async (bench) => {
       const { authorized, capture, letGo } = dealerOf(bench);
+      bench.clock.advance(MINUTE_MS);
+      const { cursor } = await readAll(bench.gateway, undefined);
       const authorization = await authorized();
       bench.expire(authorization);
+      bench.clock.advance(MINUTE_MS);
+      // Time that runs out is nobody's doing.
+      const { transactions } = await readAll(bench.gateway, cursor);
+      expect(transactions).toMatchObject([{ kind: "AUTHORIZE", authorizationReference: authorization }]);
       expect(await bench.gateway.find(authorization)).toMatchObject({
         value: { status: "EXPIRED", captured: 0n, refunded: 0n },
       });

@@ -7,7 +7,7 @@ import { GRACE_MS } from "../reconciler.ts";
 import type { PaymentsShop } from "./payments.ts";
 
 /** What an operator does to compare the books. */
-export function operatorOf(shop: () => PaymentsShop) {
+export function operatorOf(shop: () => Pick<PaymentsShop, "mesh" | "clock">) {
   const node = () => shop().mesh.mesh("operator");
   const client = () => node().client(PaymentService);
   const call = (timeoutMs = 30_000): Call => node().background({ name: "test", timeoutMs });
