@@ -1,5 +1,5 @@
 // PostgreSQL as services use it. Import from here; the other files are its parts.
-export { type Database, openDatabase, type Queryable } from "./database.ts";
+export { type Database, type Opened, openDatabase, type Queryable } from "./database.ts";
 export { isCheckViolation, isUniqueViolation } from "./errors.ts";
 export { migrate } from "./migrate.ts";
 export { once, principalOf } from "./once.ts";

@@ -25,12 +25,28 @@ async function forgetAnswers(): Promise<void> {
 describe("at the same time", () => {
   test("five units and two hundred buyers make exactly five reservations", async () => {
     const sku = await stocked(5n);
-    const results = await Promise.all(Array.from({ length: 200 }, () => hold([{ sku, quantity: 1n }])));
+    const buy = async (): Promise<Awaited<ReturnType<typeof hold>>> => {
+      const requestId = newId("req");
+      for (;;) {
+        const result = await hold([{ sku, quantity: 1n }], 60n, requestId);
+        // On a machine that is busy with other things, some are late; who buys for real asks again, too.
+        if (result.ok || !["DEADLINE_EXCEEDED", "OVERLOADED"].includes(result.error.reason)) return result;
+      }
+    };
+    const results = await Promise.all(Array.from({ length: 200 }, buy));
     const outcomes = outcomesOf(results);
     expect(outcomes).toEqual([...Array.from({ length: 195 }, () => "OUT_OF_STOCK"), ...Array(5).fill("ok")]);
     expect(await stockOf(sku)).toEqual({ onHand: 5n, reserved: 5n, available: 0n });
     for (const result of results) if (result.ok) await commit(result.value.reservation?.id ?? "");
     expect(await stockOf(sku)).toEqual({ onHand: 0n, reserved: 0n, available: 0n });
+  });
+
+  test("who wants what is sold out waits for nobody's lock", async () => {
+    const sku = await stocked(1n);
+    await held([{ sku, quantity: 1n }]);
+    const lock = await holdStock(inventory.db, sku);
+    expect(await hold([{ sku, quantity: 1n }])).toMatchObject({ ok: false, error: { reason: "OUT_OF_STOCK" } });
+    await lock.release();
   });
 
   test("those who want each other's last units never wait for each other", async () => {

@@ -1,7 +1,14 @@
 import { createHash } from "node:crypto";
 import { systemClock } from "#mesh/clock.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
-import { type Database, isUniqueViolation, type OwnTransaction, principalOf } from "#mesh/postgres/index.ts";
+import {
+  type Database,
+  isUniqueViolation,
+  type Opened,
+  type OwnTransaction,
+  principalOf,
+  type TransactionOptions,
+} from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 
 /** A request as it is kept with what it changed, for as long as that: what its copies are known by. */
@@ -34,10 +41,15 @@ export function requestIdReused({ requestId }: RequestKey): Error {
  * for the key, so that a copy finds what the first one did. One that did not see it, as it locked other rows, loses at
  * the key's unique constraint; run again, it sees it.
  */
-export async function runChange<T>(db: Database, call: Call, work: (tx: OwnTransaction) => Promise<T>): Promise<T> {
+export async function runChange<T>(
+  db: Database,
+  call: Call,
+  work: (tx: OwnTransaction, opened: Opened) => Promise<T>,
+  opening: TransactionOptions["opening"] = [],
+): Promise<T> {
   const attempt = (): Promise<T> => {
     call.signal.throwIfAborted();
-    return db.transaction(work, { statementTimeoutMs: call.deadline - systemClock.now().getTime() });
+    return db.transaction(work, { statementTimeoutMs: call.deadline - systemClock.now().getTime(), opening });
   };
   return attempt().catch((error: unknown) => {
     if (!isUniqueViolation(error)) throw error;

@@ -9,10 +9,18 @@ import type {
 } from "#gen/shop/inventory/v1/inventory_service.ts";
 import type { Reservation } from "#gen/shop/inventory/v1/stock.ts";
 import { failures, isReason, type RpcError } from "#mesh/contract/errors.ts";
-import type { OwnTransaction } from "#mesh/postgres/index.ts";
+import type { Opened, OwnTransaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Deps } from "./deps.ts";
-import { checkHold, type HoldError, planCommit, planRelease, type ReservationState } from "./domain.ts";
+import {
+  checkHold,
+  type HoldError,
+  type HoldLine,
+  planCommit,
+  planRelease,
+  type ReservationState,
+  type StockLevel,
+} from "./domain.ts";
 import { expireDue } from "./expiry.ts";
 import { reservationMessage } from "./messages.ts";
 import { expectSameRequest, type RequestKey, requestIdReused, requestKeyOf, runChange } from "./requests.ts";
@@ -28,7 +36,12 @@ export const createReservation =
     const skus = request.lines.map((line) => line.sku);
     const key = requestKeyOf(call, request);
     const hold = (): Promise<store.ReservationRow> =>
-      runChange(deps.db, call, (tx) => holdLines(deps, tx, { request, key }));
+      runChange(
+        deps.db,
+        call,
+        (tx, opened) => holdLines(deps, tx, { request, key, opened }),
+        store.previewStatements(skus, key),
+      );
     const reservation = await holdOrFree(deps, call, skus, hold);
     deps.watch.changed(skus);
     return { reservation: reservationMessage(reservation) };
@@ -49,18 +62,18 @@ async function holdOrFree<T>(deps: Deps, call: Call, skus: readonly string[], ho
 async function holdLines(
   { clock, newId }: Deps,
   tx: OwnTransaction,
-  { request, key }: { readonly request: CreateReservationRequest; readonly key: RequestKey },
+  { request, key, opened }: HoldTask,
 ): Promise<store.ReservationRow> {
   const { reference, lines, timeToLive } = request;
   const skus = lines.map((line) => line.sku);
+  // Who wants what is sold out, and there may be many, is told so before anybody's lock.
+  const before = store.readPreview(opened);
+  if (before.made !== undefined) return replay(tx, key, before.made);
+  expectRoom(lines, before.levels);
   // One round trip; the key is looked for under the locks, for which copies of a request wait for each other.
   const [levels, made] = await Promise.all([lockStock(tx, skus), store.findMade(tx, key)]);
-  if (made !== undefined) {
-    expectSameRequest(key, made);
-    return asMade(await store.getReservation(tx, made.id));
-  }
-  const refusal = checkHold(lines, levels);
-  if (refusal !== undefined) throw holdFailure(refusal);
+  if (made !== undefined) return replay(tx, key, made);
+  expectRoom(lines, levels);
   const now = clock.now();
   const reservation: store.ReservationRow = {
     id: newId("res"),
@@ -75,7 +88,24 @@ async function holdLines(
   return reservation;
 }
 
-/** The reservation as it was made, whatever became of it: what a copy of its request is answered with. */
+interface HoldTask {
+  readonly request: CreateReservationRequest;
+  readonly key: RequestKey;
+  readonly opened: Opened;
+}
+
+function expectRoom(lines: readonly HoldLine[], levels: ReadonlyMap<string, StockLevel>): void {
+  const refusal = checkHold(lines, levels);
+  if (refusal !== undefined) throw holdFailure(refusal);
+}
+
+/** What a copy of a request is answered with that made a reservation before. */
+async function replay(tx: OwnTransaction, key: RequestKey, made: store.Made): Promise<store.ReservationRow> {
+  expectSameRequest(key, made);
+  return asMade(await store.getReservation(tx, made.id));
+}
+
+/** The reservation as it was made, whatever became of it. */
 function asMade(reservation: store.ReservationRow | undefined): store.ReservationRow {
   if (reservation === undefined) throw new Error("A reservation is gone though nothing ever deletes one.");
   return { ...asSettled(reservation), state: "ACTIVE", updateTime: reservation.createTime };

@@ -1,6 +1,7 @@
-import type { OwnTransaction, Queryable } from "#mesh/postgres/index.ts";
+import type { Opened, OwnTransaction, Queryable, TransactionOptions } from "#mesh/postgres/index.ts";
 import type { ReservationLine, ReservationState } from "./domain.ts";
 import type { RequestKey } from "./requests.ts";
+import { GET_STOCK, type StockRow } from "./store.ts";
 
 export interface ReservationRow {
   readonly id: string;
@@ -96,15 +97,39 @@ export async function lockReservation(tx: Queryable, id: string): Promise<Reserv
 }
 
 /** The request that made a reservation, and which that is. */
-export async function findMade(
-  db: Queryable,
-  key: RequestKey,
-): Promise<{ readonly id: string; readonly requestSha256: Buffer } | undefined> {
-  const [row] = await db.query<{ readonly id: string; readonly requestSha256: Buffer }>(
-    `select id, request_sha256 as "requestSha256" from reservations where principal = $1 and request_id = $2`,
-    [key.principal, key.requestId],
-  );
+export interface Made {
+  readonly id: string;
+  readonly requestSha256: Buffer;
+}
+
+const FIND_MADE = `
+  select id, request_sha256 as "requestSha256" from reservations where principal = $1 and request_id = $2`;
+
+/** The reservation that a request made. */
+export async function findMade(db: Queryable, key: RequestKey): Promise<Made | undefined> {
+  const [row] = await db.query<Made>(FIND_MADE, [key.principal, key.requestId]);
   return row;
+}
+
+/**
+ * What can be seen before any lock, in the round trip in which a transaction begins: the stock, and what the request
+ * made before. In this order: a copy that finds nothing left, as the first one took it, finds the first one, too.
+ */
+export function previewStatements(skus: readonly string[], key: RequestKey): TransactionOptions["opening"] {
+  return [
+    { text: GET_STOCK, values: [skus] },
+    { text: FIND_MADE, values: [key.principal, key.requestId] },
+  ];
+}
+
+/** Reads the rows of `previewStatements`. */
+export function readPreview([stock = [], made = []]: Opened): {
+  readonly levels: ReadonlyMap<string, StockRow>;
+  readonly made: Made | undefined;
+} {
+  // The rows of the opening statements come in their order.
+  const rows = stock as readonly StockRow[];
+  return { levels: new Map(rows.map((row) => [row.sku, row])), made: made[0] as Made | undefined };
 }
 
 /** The id of the reservation that a request ended in this way. */

@@ -17,12 +17,13 @@ export interface MovementRow {
   readonly createTime: Date;
 }
 
+/** Of `$1`, a list of SKUs. */
+export const GET_STOCK = `select sku, on_hand as "onHand", reserved, update_time as "updateTime"
+  from stock where sku = any($1)`;
+
 /** The stock of those SKUs that are known, in no order. */
 export async function getStock(db: Queryable, skus: readonly string[]): Promise<readonly StockRow[]> {
-  return db.query<StockRow>(
-    `select sku, on_hand as "onHand", reserved, update_time as "updateTime" from stock where sku = any($1)`,
-    [skus],
-  );
+  return db.query<StockRow>(GET_STOCK, [skus]);
 }
 
 /** The same, locked until the transaction ends. Always in the order of the SKUs, so that two holders never cross. */
