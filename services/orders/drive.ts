@@ -19,6 +19,8 @@ export interface SagaTimings {
   readonly tokenWaitMs: number;
   /** How long a payment token is kept in memory, to ask again under the same key. Well below the hold's time. */
   readonly tokenMs: number;
+  /** How long a buyer who waits for the answer waits for the cart as well, at the most. */
+  readonly cartMs: number;
   /** The longest wait during which a process goes on holding the order. Well below the lease. */
   readonly inlineBackoffMs: number;
 }
@@ -27,6 +29,7 @@ export const defaultTimings: SagaTimings = {
   leaseMs: 30_000,
   tokenWaitMs: 15_000,
   tokenMs: 120_000,
+  cartMs: 1_000,
   inlineBackoffMs: 5_000,
 };
 

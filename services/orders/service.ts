@@ -42,12 +42,26 @@ export function startOrders(parts: OrdersParts): {
     cart,
     inventory: mesh.client(InventoryService),
     payments: mesh.client(PaymentService),
+    cartMs: timings.cartMs,
     background: mesh.background,
   });
   const runner = startSagaRunner({ db, log, changes, perform, random, timings });
   const catalog = mesh.client(CatalogService);
-  const { leaseMs } = timings;
-  const deps = { db, clock, newId, cart, catalog, rates, changes, runner, currencyCode, leaseMs, answerMarginMs };
+  const { leaseMs, cartMs } = timings;
+  const deps = {
+    db,
+    clock,
+    newId,
+    cart,
+    catalog,
+    rates,
+    changes,
+    runner,
+    currencyCode,
+    leaseMs,
+    cartMs,
+    answerMarginMs,
+  };
   return {
     implementations: [implement(CheckoutService, checkoutHandlers(deps)), implement(OrderService, orderHandlers(deps))],
     close: async () => {

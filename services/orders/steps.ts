@@ -29,14 +29,13 @@ const timeoutsMs: Readonly<Record<Command["kind"], number>> = {
   restock: 5_000,
 };
 
-/** How long a buyer who waits for the answer waits for the cart as well. */
-const CART_BEFORE_ANSWER_MS = 1_000;
-
 export interface StepDeps {
   readonly cart: Client<typeof CartService>;
   readonly inventory: Client<typeof InventoryService>;
   readonly payments: Client<typeof PaymentService>;
   /** Makes the `Call` of work that goes on whether or not the buyer still waits. */
+  /** How long the cart may take while a buyer waits. */
+  readonly cartMs: number;
   readonly background: (options: { name: string; timeoutMs: number; signal: AbortSignal }) => OwnCall;
 }
 
@@ -81,7 +80,7 @@ export function createSteps(deps: StepDeps): (
     restock: restock(deps),
   };
   return async ({ kind, key }, order, { token, signal }) => {
-    const timeoutMs = isClearingCart(order) ? CART_BEFORE_ANSWER_MS : timeoutsMs[kind];
+    const timeoutMs = isClearingCart(order) ? deps.cartMs : timeoutsMs[kind];
     const call = deps.background({ name: kind, timeoutMs, signal });
     try {
       return await perform[kind]({ order, requestId: `${order.id}:${key}`, call, token });

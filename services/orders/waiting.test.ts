@@ -10,6 +10,7 @@ import { newId } from "#mesh/ids.ts";
 import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { type OrderChanges, startOrderChanges } from "./changes.ts";
+import type { Order } from "./domain-order.ts";
 import { checkoutHandlers } from "./handlers/index.ts";
 import { untilDecided } from "./handlers/until-decided.ts";
 import { flatRates } from "./shipping.ts";
@@ -37,7 +38,17 @@ describe("waiting for an order", () => {
     if (placed === undefined) throw new Error("not placed");
     const watch = changes.watch(placed.id);
     const call = { deadline: systemClock.now().getTime() + 60_000, signal: AbortSignal.abort() };
-    expect(await untilDecided({ answerMarginMs: 0 }, { watch, placed, call })).toBe(placed);
+    expect(await untilDecided({ answerMarginMs: 0, cartMs: 0 }, { watch, placed, call })).toBe(placed);
+    watch.close();
+  });
+
+  it("ends soon when nobody clears the cart, however much time the caller has", async () => {
+    const placed = await store.insertOrder(database.db, newOrder({ id: newId("ord") }), 60_000);
+    if (placed === undefined) throw new Error("not placed");
+    const confirmed: Order = { ...placed, state: "CONFIRMED", step: "clear_cart" };
+    const watch = changes.watch(placed.id);
+    const call = { deadline: systemClock.now().getTime() + 3_600_000, signal: new AbortController().signal };
+    expect(await untilDecided({ answerMarginMs: 0, cartMs: 0 }, { watch, placed: confirmed, call })).toBe(confirmed);
     watch.close();
   });
 });
@@ -73,7 +84,7 @@ describe("placing an order when too many calls watch", () => {
       close: async () => {},
     };
     const deps = { db: database.db, clock: systemClock, newId, rates: flatRates(), changes: full, runner };
-    const settings = { currencyCode: "EUR", leaseMs: 60_000, answerMarginMs: 100 };
+    const settings = { currencyCode: "EUR", leaseMs: 60_000, cartMs: 1_000, answerMarginMs: 100 };
     mesh = await startTestMesh({
       cart: () => [cart.service],
       catalog: () => [catalog.service],

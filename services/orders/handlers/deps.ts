@@ -21,6 +21,8 @@ export interface Deps {
   readonly currencyCode: string;
   /** How long a process holds an order without a sign of life. */
   readonly leaseMs: number;
+  /** How long the cart of an accepted order may take while its buyer waits. */
+  readonly cartMs: number;
   /** How long before its caller's deadline PlaceOrder answers at the latest, so that the answer arrives in time. */
   readonly answerMarginMs: number;
 }

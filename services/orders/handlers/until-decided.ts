@@ -7,18 +7,15 @@ import type { Deps } from "./deps.ts";
 /** No caller is kept waiting for longer. */
 const MAX_WAIT_MS = 60_000;
 
-/**
- * How long a buyer waits at the most for the cart of an accepted order: a little longer than the call takes that clears
- * it. Only when that call's process is gone it takes longer, and is not waited for.
- */
-const MAX_CART_WAIT_MS = 1_500;
+/** How much longer than the call that clears the cart may take: only when its process is gone it takes longer still. */
+const CART_MARGIN_MS = 500;
 
 /**
  * Follows the order until it is known what becomes of it and its goods are out of the cart, so that whoever shops on at
  * once does not find them there; or until the caller's time is almost up, or the caller is gone.
  */
 export async function untilDecided(
-  { answerMarginMs }: Pick<Deps, "answerMarginMs">,
+  { answerMarginMs, cartMs }: Pick<Deps, "answerMarginMs" | "cartMs">,
   {
     watch,
     placed,
@@ -36,7 +33,7 @@ export async function untilDecided(
   try {
     let order = placed;
     while (!isDecided(order) || isClearingCart(order)) {
-      if (isDecided(order)) cartTimer ??= setTimeout(stop, MAX_CART_WAIT_MS);
+      if (isDecided(order)) cartTimer ??= setTimeout(stop, cartMs + CART_MARGIN_MS);
       const next = await watch.next(order.version, timeUp.signal);
       if (next === undefined) break;
       order = next;

@@ -44,6 +44,7 @@ export const testTimings: RunnerTimings = {
   leaseMs: 60_000,
   tokenWaitMs: 50,
   tokenMs: 60_000,
+  cartMs: 1_000,
   inlineBackoffMs: 50,
   claimIntervalMs: 25,
   closeMs: 100,
