@@ -38,9 +38,12 @@ export async function newPlace(): Promise<ShopPlace> {
   return { dataDir: join(dir, "data"), port, remove: () => removeFolder(dir) };
 }
 
-/** The real thing, with `npm start`'s own code. */
-export async function startShopAt(place: ShopPlace): Promise<{ readonly shop: Shop; readonly output: CapturedOutput }> {
+/** The real thing, with `npm start`'s own code; `env` says how the payment gateway misbehaves. */
+export async function startShopAt(
+  place: ShopPlace,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ readonly shop: Shop; readonly output: CapturedOutput }> {
   const output = captureOutput();
   const settings = readSettings({}, { port: String(place.port), data: place.dataDir });
-  return { shop: await startShop({ ...settings, output, programsDir }), output };
+  return { shop: await startShop({ ...settings, output, programsDir, env: { ...process.env, ...env } }), output };
 }
