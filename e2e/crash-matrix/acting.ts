@@ -7,6 +7,7 @@ import { CallFailure } from "../../bench/support/wire.ts";
 import { type Buyer, createBuyer } from "../support/buyer.ts";
 import type { FaultShop } from "../support/fault-shop.ts";
 import { insist } from "../support/insist.ts";
+import type { Staff } from "../support/staff.ts";
 import type { Cell } from "./cells.ts";
 
 /** The buyer of a cell, with a full cart or a paid order. */
@@ -30,7 +31,11 @@ export interface Meeting {
 }
 
 /** Takes an order as far as nothing is to break. */
-export async function prepareActor(shop: FaultShop, cell: Cell, meeting: Meeting): Promise<Actor> {
+export async function prepareActor(
+  { shop, staff }: { readonly shop: FaultShop; readonly staff: Staff },
+  cell: Cell,
+  meeting: Meeting,
+): Promise<Actor> {
   const { scenario, sku } = cell;
   const buyer = await insist(() => createBuyer(shop.address));
   await insist(() => buyer.add(sku, 1n));
@@ -39,9 +44,34 @@ export async function prepareActor(shop: FaultShop, cell: Cell, meeting: Meeting
   if (scenario.prepared === "nothing") {
     return { cell, buyer, requestId, act: () => placeAnd(buyer, request, scenario.action, meeting) };
   }
-  const { id } = await insist(() => buyer.place(request));
-  await inState(buyer, id, Order_State.PAID);
-  return { cell, buyer, requestId, act: () => cancel(buyer, id) };
+  const order = await insist(() => buyer.place(request));
+  await inState(buyer, order.id, Order_State.PAID);
+  const act = await prepareAfterwards({ staff, buyer, cell, order });
+  return { cell, buyer, requestId, act };
+}
+
+/** What is asked for once an order is paid. */
+async function prepareAfterwards(parts: {
+  readonly staff: Staff;
+  readonly buyer: Buyer;
+  readonly cell: Cell;
+  readonly order: Order;
+}): Promise<() => Promise<void>> {
+  const { staff, buyer, order } = parts;
+  const { scenario, sku } = parts.cell;
+  const requestId = randomUUID();
+  if (scenario.action === "refund") {
+    const amount = { currencyCode: order.total?.currencyCode ?? "", minorUnits: 100n };
+    const request = { requestId, orderId: order.id, amount, note: "a scratch" };
+    return () => insist(() => staff.call(OrderServiceService.refundOrder, request)).then(() => {});
+  }
+  if (scenario.action === "receive") {
+    const announce = { requestId: randomUUID(), orderId: order.id, items: [{ sku, quantity: 1n }], note: "" };
+    const { orderReturn } = await insist(() => buyer.call(OrderServiceService.createReturn, announce));
+    const request = { requestId, returnId: orderReturn?.id ?? "" };
+    return () => insist(() => staff.call(OrderServiceService.receiveReturn, request)).then(() => {});
+  }
+  return () => cancel(buyer, order.id);
 }
 
 async function placeAnd(

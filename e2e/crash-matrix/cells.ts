@@ -12,9 +12,9 @@ export interface Scenario {
   readonly name: string;
   readonly paymentToken: string;
   /** How far the order is taken before anything is about to break. */
-  readonly prepared: "nothing" | "paid";
+  readonly prepared: "nothing" | "paid" | "a return";
   /** What is asked for then. */
-  readonly action: "place" | "cancel while pending" | "cancel when confirmed" | "cancel" | "return" | "refund";
+  readonly action: "place" | "cancel while pending" | "cancel when confirmed" | "cancel" | "receive" | "refund";
   readonly calls: readonly string[];
   readonly ends: readonly string[];
 }
@@ -62,6 +62,22 @@ export const scenarios: readonly Scenario[] = [
     action: "cancel",
     calls: ["CreateRefund", "refunds", "RestockReservation"],
     ends: ["CANCELLED"],
+  },
+  {
+    name: "return",
+    paymentToken: "tok_visa",
+    prepared: "a return",
+    action: "receive",
+    calls: ["RestockReservation", "CreateRefund", "refunds"],
+    ends: ["PAID"],
+  },
+  {
+    name: "refund",
+    paymentToken: "tok_visa",
+    prepared: "paid",
+    action: "refund",
+    calls: ["CreateRefund", "refunds"],
+    ends: ["PAID"],
   },
 ];
 

@@ -1,6 +1,7 @@
 import { readCatalogue } from "../../sample/catalogue.ts";
 import { type FaultShop, startFaultShop } from "../support/fault-shop.ts";
 import type { ShopPlace } from "../support/setup.ts";
+import { createStaff } from "../support/staff.ts";
 import { addStock } from "../support/stock.ts";
 import { type Cell, makeCells, type Scenario } from "./cells.ts";
 import { type CellResult, createStage, playWave, type Victim } from "./wave.ts";
@@ -32,10 +33,17 @@ export async function startMatrix(options: {
     intercept: stage.intercept,
   });
   for (const { sku } of cells) await addStock(shop.operator, { sku, units: unitsPerSku });
+  const staff = await createStaff(shop);
   return {
     cells,
-    play: (victim) => playWave({ shop, stage, say: options.say }, { cells, victim }),
-    close: shop.close,
+    async play(victim) {
+      await staff.signIn();
+      return playWave({ shop, staff, stage, say: options.say }, { cells, victim });
+    },
+    close() {
+      staff.close();
+      return shop.close();
+    },
   };
 }
 

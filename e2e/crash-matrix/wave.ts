@@ -6,6 +6,7 @@ import type { Books, BuyersWord, OrderRow } from "../audit/books.ts";
 import { unfinished } from "../audit/orders.ts";
 import { readBooks } from "../audit/read-books.ts";
 import { type FaultShop, serviceOf } from "../support/fault-shop.ts";
+import type { Staff } from "../support/staff.ts";
 import { type Actor, type Meeting, prepareActor } from "./acting.ts";
 import { type Cell, callName, createOwners } from "./cells.ts";
 
@@ -61,6 +62,14 @@ export function createStage(): Stage {
   };
 }
 
+/** Where a wave is played. */
+export interface Theatre {
+  readonly shop: FaultShop;
+  readonly staff: Staff;
+  readonly stage: Stage;
+  readonly say: (text: string) => void;
+}
+
 const nobodysWord: BuyersWord = { acknowledged: [], asked: new Set(), replays: [] };
 
 /**
@@ -68,12 +77,12 @@ const nobodysWord: BuyersWord = { acknowledged: [], asked: new Set(), replays: [
  * the books are right. The buyers ask again, as buyers do, under the same request_ids.
  */
 export async function playWave(
-  { shop, stage, say }: { readonly shop: FaultShop; readonly stage: Stage; readonly say: (text: string) => void },
+  { shop, staff, stage, say }: Theatre,
   { cells, victim }: { readonly cells: readonly Cell[]; readonly victim: Victim },
 ): Promise<readonly CellResult[]> {
   const hold = createHold(cells);
   stage.play(hold.intercept);
-  const actors = await Promise.all(cells.map((cell) => prepareActor(shop, cell, hold.meetingOf(cell))));
+  const actors = await Promise.all(cells.map((cell) => prepareActor({ shop, staff }, cell, hold.meetingOf(cell))));
   try {
     hold.arm();
     const acting = Promise.allSettled(actors.map(({ act }) => act()));

@@ -180,7 +180,8 @@ const calledByOrders = ["cart", "catalog", "inventory", "payments"];
 /** How two programs talk, where somebody is to stand between them; undefined elsewhere. */
 function protocolOf({ caller, callee }: Way): Link["protocol"] | undefined {
   if (callee === "postgres") return "tcp";
-  if (callee === "payment-gateway") return "http";
+  // Requests one way, webhooks the other.
+  if (callee === "payment-gateway" || caller === "payment-gateway") return "http";
   const service = serviceOf(callee);
   const isAnOrdersWay = serviceOf(caller) === "orders" && calledByOrders.includes(service);
   return isAnOrdersWay || (caller === "gateway" && service === "orders") ? "grpc" : undefined;
