@@ -12,11 +12,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { withRunningShop } from "../cli/commands/running-shop.ts";
 import { watchStopSignals } from "../cli/stop-signals.ts";
+import { readBooks } from "../e2e/audit/read-books.ts";
 import { readCatalogue } from "../sample/catalogue.ts";
-import { audit, type Books, type Check } from "./support/audit.ts";
+import { audit, type Check } from "./support/audit.ts";
 import { runLoad } from "./support/load.ts";
 import type { LoadPlan, LoadResult } from "./support/load-plan.ts";
-import { createOperator, type Operator } from "./support/operator.ts";
+import { createOperator } from "./support/operator.ts";
 import { type CpuReading, cpuBetween, readCpu, readMachineCpu, readMemory, type Watched } from "./support/processes.ts";
 import { createProfiling, type Profiling } from "./support/profile.ts";
 import * as report from "./support/report.ts";
@@ -116,36 +117,23 @@ async function measureLoad(measuring: Measuring, dataDir: string): Promise<boole
     await measureIdle(measuring);
     await operator.topUp(skus, unitsPerSku);
     const before = await bench.processes();
-    const stockBefore = await operator.stock(skus);
     const { load, cpu } = await measureWindow(plan, measuring);
     const allPaidInTime = await operator.waitUntilPaid(load.customerIds, allPaidWithinMs);
     const after = await bench.processes();
     const memory = await readMemory(after);
     const restarted = after.filter(({ pid }) => !before.some((old) => old.pid === pid)).map(({ name }) => name);
-    const books = { allPaidInTime, stockBefore, restarted, ...(await readBooks(operator, load, skus)) };
-    const completion = report.completionOf(books.orders, load);
+    const orders = await operator.orders(load.customerIds);
+    const aftermath = { allPaidInTime, orders, restarted, books: await readBooks(bench.source) };
+    const completion = report.completionOf(orders, load);
     report.printThroughput(plan, load, completion);
     report.printLatencies(plan, load);
     report.printFailures(load);
     report.printCpu(`CPU while ${plan.shoppers} shoppers shop`, cpu, completion.paidInWindow);
     report.printMemory({ "after the load": memory });
-    const checks = audit(load, books);
+    const checks = audit(load, aftermath);
     report.printChecks(checks);
     return checks.every(({ passed }: Check) => passed);
   });
-}
-
-async function readBooks(
-  operator: Operator,
-  load: LoadResult,
-  skus: readonly string[],
-): Promise<Pick<Books, "orders" | "payments" | "ledger" | "stockAfter">> {
-  return {
-    orders: await operator.orders(load.customerIds),
-    payments: await operator.payments(),
-    ledger: await operator.ledger(),
-    stockAfter: await operator.stock(skus),
-  };
 }
 
 async function measureWindow(

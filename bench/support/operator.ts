@@ -1,11 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
-import type { Stock } from "#gen/shop/inventory/v1/stock.ts";
 import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
 import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
 import type { ListOrdersRequest, ListOrdersResponse } from "#gen/shop/orders/v1/order_service.ts";
-import type { LedgerBalance, Payment } from "#gen/shop/payments/v1/payment.ts";
-import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 
@@ -13,13 +10,10 @@ import type { Call } from "#mesh/rpc/call.ts";
 export interface Operator {
   /** Puts so many units of each SKU into stock, on top of what is there. */
   topUp(skus: readonly string[], units: bigint): Promise<void>;
-  stock(skus: readonly string[]): Promise<ReadonlyMap<string, Stock>>;
   /** Waits until no order of these customers is under way any more; false when that took too long. */
   waitUntilPaid(customerIds: readonly string[], timeoutMs: number): Promise<boolean>;
   /** All orders of these customers, with their histories. */
   orders(customerIds: readonly string[]): Promise<readonly Order[]>;
-  payments(): Promise<readonly Payment[]>;
-  ledger(): Promise<readonly LedgerBalance[]>;
 }
 
 const timeoutMs = 10_000;
@@ -31,7 +25,6 @@ const underWay = [Order_State.PENDING, Order_State.CONFIRMED] as const;
 export function createOperator(mesh: MeshNode, signal: AbortSignal): Operator {
   const inventory = mesh.client(InventoryService);
   const orders = mesh.client(OrderService);
-  const payments = mesh.client(PaymentService);
   const call = (): Call => {
     signal.throwIfAborted();
     return mesh.background({ name: "bench", timeoutMs });
@@ -45,12 +38,6 @@ export function createOperator(mesh: MeshNode, signal: AbortSignal): Operator {
           call(),
         ),
       );
-    },
-    async stock(skus) {
-      const parts = await mapConcurrently(chunks(skus, pageSize), (part) =>
-        inventory.batchGetStock({ skus: part }, call()),
-      );
-      return new Map(parts.flatMap(({ stocks }) => stocks.map((stock) => [stock.sku, stock] as const)));
     },
     async waitUntilPaid(customerIds, waitMs) {
       const giveUpMs = performance.now() + waitMs;
@@ -71,13 +58,6 @@ export function createOperator(mesh: MeshNode, signal: AbortSignal): Operator {
       const answers = await mapConcurrently(lists.flat(), ({ id }) => orders.getOrder({ orderId: id }, call()));
       return answers.flatMap(({ order }) => (order === undefined ? [] : [order]));
     },
-    payments: () =>
-      allPages((pageToken) =>
-        payments
-          .listPayments({ orderId: "", pageSize, pageToken }, call())
-          .then((page) => ({ items: page.payments, nextPageToken: page.nextPageToken })),
-      ),
-    ledger: async () => (await payments.getLedgerBalances({ currencyCode: "" }, call())).balances,
   };
 }
 
@@ -118,10 +98,4 @@ async function mapConcurrently<Item, Result>(
   };
   await Promise.all(Array.from({ length: concurrency }, worker));
   return results;
-}
-
-function chunks<Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
-    items.slice(index * size, (index + 1) * size),
-  );
 }

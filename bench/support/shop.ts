@@ -1,20 +1,24 @@
 import { execFile } from "node:child_process";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { findFreePorts } from "../../cli/checks/ports.ts";
-import { dataFolder } from "../../cli/data/folder.ts";
+import { type DataFolder, dataFolder } from "../../cli/data/folder.ts";
 import { type RunState, readRunState } from "../../cli/data/run-file.ts";
+import { loadSecrets } from "../../cli/data/secrets.ts";
 import { readSettings, type Settings } from "../../cli/settings.ts";
 import { type Shop, startShop } from "../../cli/shop.ts";
+import type { BooksSource } from "../../e2e/audit/read-books.ts";
 import type { Watched } from "./processes.ts";
 
 /** A shop in a folder of its own, on ports of its own. */
 export interface BenchShop {
   readonly shop: Shop;
   readonly state: RunState;
+  /** Where its records are. */
+  readonly source: BooksSource;
   /** The processes of the shop as they are now; the supervisor, which is this very process, is not among them. */
   processes(): Promise<readonly Watched[]>;
 }
@@ -77,9 +81,23 @@ async function describe(shop: Shop, dataDir: string): Promise<BenchShop> {
     if (state === undefined) throw new Error(`nothing runs in ${dataDir}`);
     return state;
   };
+  const state = await read();
   return {
     shop,
-    state: await read(),
+    state,
+    source: await sourceOf(dataFolder(dataDir), state),
     processes: async () => (await read()).processes.map(({ name, pid }) => ({ name, pid })),
+  };
+}
+
+/** The records of a shop that runs on a PostgreSQL of its own. */
+async function sourceOf({ postgresDir, secretsFile }: DataFolder, { processes }: RunState): Promise<BooksSource> {
+  const portOf = (wanted: string): number => processes.find(({ name }) => name === wanted)?.port ?? 0;
+  const password = (await readFile(join(postgresDir, "password"), "utf8")).trim();
+  return {
+    adminUrl: `postgres://postgres:${password}@127.0.0.1:${portOf("postgres")}/postgres`,
+    prefix: readSettings({}).postgresPrefix,
+    gatewayUrl: `http://127.0.0.1:${portOf("payment-gateway")}`,
+    gatewayKey: loadSecrets(secretsFile, []).simulatorKey,
   };
 }

@@ -15,9 +15,10 @@ import { createFaults, type Faults } from "./faults.ts";
 import type { ChaosOptions } from "./options.ts";
 import type { Progress } from "./progress.ts";
 import { seededRandom } from "./random.ts";
+import { reconcile } from "./reconcile.ts";
 import { createRecord, type Record } from "./record.ts";
 import { replayAll } from "./replay.ts";
-import { keepShop, receive, type Shopkeeping } from "./shopkeeping.ts";
+import { type Errand, keepShop, runErrands, type Shopkeeping } from "./shopkeeping.ts";
 import { shop as goShopping } from "./shopping.ts";
 
 /** What a run of chaos has shown. */
@@ -89,7 +90,7 @@ async function shopUnderFaults(
   run: Run,
 ): Promise<{ readonly buyers: readonly Buyer[]; readonly shoppingSeconds: number }> {
   const { options, shop, skus, faults, staff, record, progress, signal } = run;
-  const announced: string[] = [];
+  const errands: Errand[] = [];
   const closing = new AbortController();
   const ended = AbortSignal.any([closing.signal, AbortSignal.timeout(options.minutes * 60_000), signal]);
   const keeping: Shopkeeping = {
@@ -99,7 +100,7 @@ async function shopUnderFaults(
     units: unitsOf(options, 0.09),
     progress: () => record.acknowledged / options.orders,
     count: progress.event,
-    nextReturn: () => announced.shift(),
+    nextErrand: () => errands.shift(),
     closing: ended,
   };
   const shopping = Array.from({ length: options.buyers }, (_, index) =>
@@ -109,7 +110,7 @@ async function shopUnderFaults(
       random: seededRandom(options.seed * 1_000 + index + 1),
       record,
       count: progress.event,
-      announced: (returnId) => announced.push(returnId),
+      send: (errand) => errands.push(errand),
       closing: ended,
     }),
   );
@@ -123,7 +124,7 @@ async function shopUnderFaults(
   progress.say("healing: nothing breaks any more");
   await shop.ready(readyWithinMs);
   const buyers = (await Promise.all(shopping)).filter((buyer) => buyer !== undefined);
-  await receive(keeping);
+  await runErrands(keeping);
   signal.throwIfAborted();
   return { buyers, shoppingSeconds };
 }
@@ -148,11 +149,13 @@ async function examine(
   { shop, record, staff, progress }: Run,
   buyers: readonly Buyer[],
 ): Promise<{ readonly books: Books; readonly findings: readonly Finding[] }> {
+  progress.begin(() => "reconciling");
+  const reconciled = await reconcile(shop.operator);
   progress.begin(() => "reading the books");
   const books = await readBooks(shop.source());
   const secrets = [staff.password, ...buyers.flatMap((buyer) => buyer.secrets())];
   const searched = await checkSecrets(shop.source(), { services, logsDir: shop.logsDir, secrets });
-  return { books, findings: [...audit(books, record.word()), searched] };
+  return { books, findings: [reconciled, ...audit(books, record.word()), searched] };
 }
 
 /** A bug as an adapter could have it: who asks the payment gateway again does so under another key. */

@@ -1,10 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { OrderServiceService } from "#gen/shop/orders/v1/order_service.ts";
+import type { Money } from "#gen/shop/type/v1/money.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
 import type { Staff } from "../support/staff.ts";
 import { addStock } from "../support/stock.ts";
 import { tryHard } from "./shopping.ts";
+
+/** What buyers leave to the shop's people: goods that come back, and money that they want back. */
+export type Errand =
+  | { readonly kind: "receive"; readonly returnId: string }
+  | { readonly kind: "refund"; readonly orderId: string; readonly amount: Money | undefined };
 
 /** What the shop's own people do while buyers shop. */
 export interface Shopkeeping {
@@ -16,8 +22,8 @@ export interface Shopkeeping {
   /** How much of the shopping is done, from 0 to 1. */
   readonly progress: () => number;
   readonly count: (what: string) => void;
-  /** Takes the next return that was announced. */
-  readonly nextReturn: () => string | undefined;
+  /** Takes the next thing to do. */
+  readonly nextErrand: () => Errand | undefined;
   readonly closing: AbortSignal;
 }
 
@@ -39,7 +45,7 @@ export async function keepShop(keeping: Shopkeeping): Promise<void> {
       delivered += 1;
       await deliver(keeping);
     }
-    await receive(keeping);
+    await runErrands(keeping);
   }
 }
 
@@ -50,12 +56,19 @@ async function deliver({ operator, skus, units, count }: Shopkeeping): Promise<v
   }
 }
 
-/** Receives all returns that were announced. */
-export async function receive(keeping: Shopkeeping): Promise<void> {
-  const { staff, count, nextReturn } = keeping;
-  for (let returnId = nextReturn(); returnId !== undefined; returnId = nextReturn()) {
-    const request = { requestId: randomUUID(), returnId };
-    const done = await tryHard(keeping, () => staff.call(OrderServiceService.receiveReturn, request));
-    count(done === undefined ? "receiving refused" : "return received");
+/** Does all that was left to be done. */
+export async function runErrands(keeping: Shopkeeping): Promise<void> {
+  const { staff, count, nextErrand } = keeping;
+  for (let errand = nextErrand(); errand !== undefined; errand = nextErrand()) {
+    const requestId = randomUUID();
+    if (errand.kind === "receive") {
+      const request = { requestId, returnId: errand.returnId };
+      const done = await tryHard(keeping, () => staff.call(OrderServiceService.receiveReturn, request));
+      count(done === undefined ? "receiving refused" : "return received");
+    } else {
+      const request = { requestId, orderId: errand.orderId, amount: errand.amount, note: "sorry" };
+      const done = await tryHard(keeping, () => staff.call(OrderServiceService.refundOrder, request));
+      count(done === undefined ? "refund refused" : "refunded");
+    }
   }
 }

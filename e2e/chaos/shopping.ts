@@ -9,6 +9,7 @@ import { type Buyer, createBuyer } from "../support/buyer.ts";
 import { insist } from "../support/insist.ts";
 import type { Random } from "./random.ts";
 import type { Record } from "./record.ts";
+import type { Errand } from "./shopkeeping.ts";
 
 /** What a buyer shops with. */
 export interface Shopping {
@@ -18,8 +19,8 @@ export interface Shopping {
   readonly record: Record;
   /** Counts what a buyer did, by its name. */
   readonly count: (what: string) => void;
-  /** Returns that were announced, for the warehouse to receive. */
-  readonly announced: (returnId: string) => void;
+  /** Leaves something for the shop's people to do. */
+  readonly send: (errand: Errand) => void;
   /** Ends the shopping when it aborts; the order under way is finished with. */
   readonly closing: AbortSignal;
 }
@@ -93,8 +94,8 @@ async function buy(shopping: Shopping, buyer: Buyer, request: PlaceOrderRequest)
 
 /** Some cancel at once, some when it is paid, and some send things back. */
 async function thinkAgain(shopping: Shopping, buyer: Buyer, order: Order): Promise<void> {
-  const { random, count, announced } = shopping;
-  const what = random.weighted({ keep: 62, cancel: 16, cancelLater: 10, sendBack: 12 });
+  const { random, count, send } = shopping;
+  const what = random.weighted({ keep: 58, cancel: 16, cancelLater: 10, sendBack: 12, complain: 4 });
   if (what === "keep") return;
   const cancelled = { requestId: randomUUID(), orderId: order.id, note: "" };
   if (what === "cancel") {
@@ -108,10 +109,11 @@ async function thinkAgain(shopping: Shopping, buyer: Buyer, order: Order): Promi
   }
   const [line] = order.lines;
   if (line === undefined) return;
+  if (what === "complain") return send({ kind: "refund", orderId: order.id, amount: line.unitPrice });
   const items = [{ sku: line.sku, quantity: 1n }];
   const request = { requestId: randomUUID(), orderId: order.id, items, note: "too many" };
   const done = await tryHard(shopping, () => buyer.call(OrderServiceService.createReturn, request));
-  if (done?.orderReturn !== undefined) announced(done.orderReturn.id);
+  if (done?.orderReturn !== undefined) send({ kind: "receive", returnId: done.orderReturn.id });
   count(done === undefined ? "return refused" : "returned");
 }
 

@@ -77,6 +77,7 @@ export async function startFaultShop(options: FaultShopOptions): Promise<FaultSh
   const state = await readRunState(folder);
   if (state === undefined) throw new Error("a shop that runs has told nobody");
   const operator = operatorMesh(state);
+  const killed = new Set<number>();
   const processOf = (program: string) => shop.processes().find(({ name }) => name === program);
   const gatewayKey = loadSecrets(folder.secretsFile, []).simulatorKey;
   return {
@@ -94,12 +95,14 @@ export async function startFaultShop(options: FaultShopOptions): Promise<FaultSh
     programs: shop.processes().map(({ name }) => name),
     signal(program, signal) {
       const pid = processOf(program)?.pid ?? 0;
+      if (signal === "SIGKILL") killed.add(pid);
       return pid > 0 && process.kill(pid, signal);
     },
     restartPostgres: postgres.restart,
     async ready(timeoutMs) {
       const giveUpMs = performance.now() + timeoutMs;
-      while (shop.processes().some(({ state }) => state !== "ready")) {
+      // One that was killed may pass for ready until its end is noticed.
+      while (shop.processes().some(({ state, pid }) => state !== "ready" || killed.has(pid))) {
         if (performance.now() > giveUpMs) throw new Error(`not all were ready:\n${output.text().slice(-2_000)}`);
         await delay(pollMs);
       }
