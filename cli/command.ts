@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { systemClock } from "#mesh/clock.ts";
 import { adminGrant } from "./commands/admin-grant.ts";
 import { importFile } from "./commands/import-file.ts";
+import { reconcile } from "./commands/reconcile.ts";
 import { withRunningShop } from "./commands/running-shop.ts";
 import { status } from "./commands/status.ts";
 import { up } from "./commands/up.ts";
@@ -81,6 +82,9 @@ async function dispatch({ values, positionals }: CommandLine, context: CommandCo
       const [path] = expectOperands("import", operands, ["file"]);
       return withRunningShop(settings(), (mesh) => importFile({ mesh, path, output }));
     }
+    case "reconcile":
+      expectOperands("reconcile", operands, []);
+      return withRunningShop(settings(), (mesh) => reconcile({ mesh, output, json: values.json === true }));
     case "admin":
       return admin(operands, settings(), output);
     default:

@@ -5,6 +5,7 @@ commands
   up                        start the shop and stay with it until Ctrl-C
   status [--json]           what runs: health, process, port, uptime, memory; exits with 1 unless all is well
   import <file>             bring a catalogue into the running shop (as sample/catalogue.json)
+  reconcile [--json]        compare the books with the payment gateway's; exits with 1 unless they agree
   admin grant <who> <role>  give a customer (e-mail address or id) a role: admin, support, warehouse, courier
   help                      this text
   version                   the version

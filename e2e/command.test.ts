@@ -118,6 +118,10 @@ test("runs, tells its status, refuses a second shop in its folder, and leaves no
     expect(memoryBytes).toBeGreaterThan(0);
   }
 
+  const books = shopmesh(["reconcile"]);
+  expect(await books.ended).toBe(0);
+  expect(books.output.text()).toMatch(/^books compared with simulator's\n0 repaired, 0 open, 0 under way\n/);
+
   const second = shopmesh(["up"]);
   expect(await second.ended).toBe(1);
   expect(second.output.text()).toMatch(

@@ -6,6 +6,7 @@ import { type RunProcess, type RunState, readRunState } from "../data/run-file.t
 import { exitCodes } from "../operator-error.ts";
 import type { Output } from "../output.ts";
 import type { Settings } from "../settings.ts";
+import { textTable } from "../table.ts";
 
 /** One process of a running shop. */
 export interface ProcessReport {
@@ -86,14 +87,7 @@ function table(processes: readonly ProcessReport[]): string {
   ]);
   const total = processes.reduce((sum, { memoryBytes }) => sum + (memoryBytes ?? 0), 0);
   const all = [header, ...rows, ["total", "", "", "", "", "", megabytes(total), ""]];
-  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  const lines = all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
-  return `${lines.join("\n")}\n`;
+  return textTable(all);
 }
 
 function secondsSince(time: string, nowMs: number): number {
