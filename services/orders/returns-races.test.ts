@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Order_State } from "#gen/shop/orders/v1/order.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
+import { MAX_DUE } from "./domain-saga.ts";
 import { paidOrder, returnIdOf } from "./testing/paid-order.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
 import { gate } from "./testing/shop.ts";
@@ -109,6 +110,22 @@ describe("what is due", () => {
     const order = await paid.atRest();
     expect(order).toMatchObject({ refunded: 3_490n, promised: 0n, announced: 0, dues: 4 });
     expect([...test.shop.payments.refunds.values()].sort()).toEqual([1_000n, 1_000n, 1_000n, 490n].sort());
+  });
+
+  it("is bounded: what is too much is refused until something was worked off", async () => {
+    const paid = await paidOrder(test.shop, { "SKU-1": 1n });
+    const held = gate();
+    test.shop.interference.before = async (method) => {
+      if (method === "PaymentService.createRefund") await held.opened;
+    };
+    await Promise.all(Array.from({ length: MAX_DUE }, () => paid.refund(1n)));
+    await expect(paid.refund(1n)).rejects.toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "OVERLOADED" });
+    const returnId = returnIdOf(await paid.announce({ "SKU-1": 1n }));
+    await expect(paid.receive(returnId)).rejects.toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "OVERLOADED" });
+    held.open();
+    await paid.atRest();
+    await paid.receive(returnId);
+    expect(await paid.atRest()).toMatchObject({ refunded: BigInt(MAX_DUE) + 1_000n, due: [] });
   });
 
   it("is worked off once by several processes at the same time, for many orders", async () => {
