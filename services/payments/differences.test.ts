@@ -96,6 +96,30 @@ describe("a difference is reported where no rule is certain:", () => {
     expect(await discrepanciesOf(reference)).toMatchObject([{ ...known, state: Discrepancy_State.RESOLVED }]);
   });
 
+  test("money that was nobody's and turns out to be a payment's, as that payment's from then on", async () => {
+    const reference = await there.authorize("an order of nobody's");
+    await compare();
+    const { db } = shop.database;
+    const paymentId = await authorized();
+    const set = (to: string, amount: bigint) =>
+      db.query("update payments set authorization_reference = $2, amount = $3, update_time = $4 where id = $1", [
+        paymentId,
+        to,
+        amount,
+        shop.clock.now(),
+      ]);
+    const own = await referenceOf(paymentId);
+    await set(reference, 5_001n);
+    await runNow();
+    expect(await discrepanciesOf(reference)).toMatchObject([
+      { kind: Discrepancy_Kind.AMOUNT_DIFFERS, state: Discrepancy_State.OPEN, paymentId },
+      { kind: Discrepancy_Kind.MISSING_IN_BOOKS, state: Discrepancy_State.RESOLVED, paymentId: "" },
+    ]);
+    await set(own, 5_000n);
+    await there.letGo(reference);
+    expect(await compare()).toMatchObject({ openCount: 0 });
+  });
+
   test("a payment of which the gateway knows nothing, until our books are set right", async () => {
     const paymentId = await captured();
     const { db } = shop.database;

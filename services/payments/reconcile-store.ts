@@ -246,9 +246,12 @@ export interface DifferenceCounts {
 /** How much is known to differ. */
 export async function countDifferences(db: Queryable, provider: string): Promise<DifferenceCounts> {
   const [counts] = await db.query<DifferenceCounts>(
-    `select open.count as open, suspect.count - open.count as "underWay"
-     from (select count(*)::int from discrepancies where provider = $1 and state = 'OPEN') as open,
-       (select count(*)::int from suspects where provider = $1) as suspect`,
+    `select
+       (select count(*)::int from discrepancies where provider = $1 and state = 'OPEN') as open,
+       (select count(*)::int from suspects s where provider = $1 and not exists (
+         select from discrepancies d
+         where d.provider = $1 and coalesce(d.payment_id, d.authorization_reference) = s.subject and d.state = 'OPEN'
+       )) as "underWay"`,
     [provider],
   );
   if (counts === undefined) throw new Error("a count has no row");

@@ -61,17 +61,23 @@ async function look(
   await db.transaction(async (tx) => {
     await reconcileStore.advance(tx, progress);
     await noteRecord(tx, provider, found);
-    if (found.end === "differ") {
-      await reconcileStore.postponeSuspect(tx, provider, id, new Date(now.getTime() + OPEN_AGAIN_MS));
+    const again = new Date(now.getTime() + OPEN_AGAIN_MS);
+    if (found.end === "differ" && (isPayment || found.paymentId === undefined)) {
+      await reconcileStore.postponeSuspect(tx, provider, id, again);
       return;
     }
     await reconcileStore.deleteSuspect(tx, provider, id);
     await discrepancyStore.endDiscrepancy(tx, { provider, subject: id, state: "RESOLVED", now });
+    // An authorization that turned out to be a payment's: what differs is that payment from now on.
+    if (found.end === "differ" && found.paymentId !== undefined) {
+      await reconcileStore.addSuspects(tx, provider, [{ id: found.paymentId, isPayment: true }], again);
+    }
   });
   return found.end;
 }
 
 interface Found {
+  readonly paymentId: string | undefined;
   readonly reference: string | undefined;
   readonly theirs: GatewayStanding | undefined;
   readonly end: Aligned["end"];
@@ -81,7 +87,7 @@ async function ofPayment(deps: Deps, paymentId: string): Promise<Found> {
   const payment = await store.getPayment(deps.db, paymentId);
   if (payment === undefined) throw new Error(`payment ${paymentId} is gone, and none is ever deleted`);
   const aligned = await align(deps, payment);
-  return { ...aligned, reference: aligned.payment.authorizationReference };
+  return { ...aligned, paymentId, reference: aligned.payment.authorizationReference };
 }
 
 /** An authorization that no payment is known to have: one whose answer was lost, one given up, or none of ours. */
@@ -91,7 +97,7 @@ async function ofAuthorization(deps: Deps, reference: string): Promise<Found> {
   if (known !== undefined) return ofPayment(deps, known.id);
   const found = await gateway.find(reference);
   if (isOpen(found)) throw fail("OUTCOME_UNKNOWN", "The payment gateway could not be asked; ask again.");
-  if (found.kind === "absent") return { reference, theirs: undefined, end: "agree" };
+  if (found.kind === "absent") return { paymentId: undefined, reference, theirs: undefined, end: "agree" };
   if (found.kind !== "ok") throw new Error(`the payment gateway does not show ${reference}: ${found.code}`);
   const theirs = found.value;
   const wanted = { provider: gateway.name, orderId: theirs.ourReference, limit: MAX_CANDIDATES };
@@ -101,7 +107,7 @@ async function ofAuthorization(deps: Deps, reference: string): Promise<Found> {
   }
   const kept = theirs.captured - theirs.refunded;
   // Of what holds nobody's money there is nothing to say.
-  if (theirs.status !== "AUTHORIZED" && kept === 0n) return { reference, theirs, end: "agree" };
+  if (theirs.status !== "AUTHORIZED" && kept === 0n) return { paymentId: undefined, reference, theirs, end: "agree" };
   const now = clock.now();
   await discrepancyStore.noteDiscrepancy(db, {
     ...{ id: newId("dis"), provider: gateway.name, kind: "MISSING_IN_BOOKS", state: "OPEN", paymentId: undefined },
@@ -113,7 +119,7 @@ async function ofAuthorization(deps: Deps, reference: string): Promise<Found> {
     },
     ...{ gatewayState: theirs.status, gatewayKept: kept, createTime: now, updateTime: now },
   });
-  return { reference, theirs, end: "differ" };
+  return { paymentId: undefined, reference, theirs, end: "differ" };
 }
 
 async function noteRecord(
