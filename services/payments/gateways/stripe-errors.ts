@@ -52,12 +52,17 @@ function systemCode(detail: unknown): unknown {
  * they can do something about is told, all else is `card_declined`.
  */
 export function declineCode(error: { readonly code?: string | null; readonly decline_code?: string | null }): string {
-  for (const code of [error.decline_code, error.code]) {
-    if (code === "insufficient_funds" || code === "expired_card" || code === "authentication_required") return code;
-    if (code === "authentication_not_handled") return "authentication_required";
-  }
-  return "card_declined";
+  return TOLD[error.decline_code ?? ""] ?? TOLD[error.code ?? ""] ?? "card_declined";
 }
+
+const TOLD: Readonly<Record<string, string>> = {
+  insufficient_funds: "insufficient_funds",
+  expired_card: "expired_card",
+  authentication_required: "authentication_required",
+  // The bank asked, and error_on_requires_action made the attempt fail.
+  authentication_not_handled: "authentication_required",
+  payment_intent_authentication_failure: "authentication_required",
+};
 
 const AMOUNT_CODES: readonly string[] = ["amount_too_large", "amount_too_small", "invalid_currency"];
 

@@ -30,7 +30,7 @@ export function parseStripeWebhook(
 function intentOf(object: unknown): string | undefined {
   const isIntent = field(object, "object") === "payment_intent";
   const reference = field(object, isIntent ? "id" : "payment_intent");
-  return typeof reference === "string" ? reference : undefined;
+  return typeof reference === "string" && reference !== "" ? reference : undefined;
 }
 
 function field(value: unknown, name: string): unknown {

@@ -21,6 +21,9 @@ const CARDS: Readonly<Record<string, Card>> = {
   pm_card_insistsOnAction: { wantsAction: true, insists: true },
 };
 
+/** What becomes of an attempt that wants the buyer, where that must make it fail. */
+const NOT_HANDLED = { code: "card_declined", decline_code: "authentication_not_handled" };
+
 /** Seven days, as for most cards. */
 const HOLD_S = 7 * 24 * 60 * 60;
 const MIN_AMOUNT = 50;
@@ -66,7 +69,7 @@ export function create(account: Account, { amount, currency, card, metadata }: W
   };
   if (card.wantsAction === true && card.insists === true)
     return keep(account.intents, { ...intent, status: "requires_action" });
-  const decline = card.wantsAction === true ? { code: "authentication_required" } : card.decline;
+  const decline = card.wantsAction === true ? NOT_HANDLED : card.decline;
   const charge = keep<Charge>(account.charges, {
     ...{ id: account.newId("ch"), object: "charge", amount, amount_captured: 0, amount_refunded: 0, captured: false },
     ...{ created: account.now(), currency, payment_intent: id },
