@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { audit, describeFindings, holds } from "./audit.ts";
 import type { Books, BuyersWord, EventRow, OrderRow, TransactionRow } from "./books.ts";
+import { secretFinder } from "./secrets.ts";
 
 // One order that was paid, one that was cancelled after its capture, one that was rejected; and nothing else. Then each
 // way in which such books can be wrong.
@@ -197,6 +198,22 @@ describe("turns red", () => {
     expect(text).toMatch(/^3 +available \+ reserved \+ sold = stocked.* 1 +2$/m);
     expect(text).toContain("  3: A: 7 on hand");
   });
+});
+
+test.each([
+  ["a payment token", '(1,"{""paymentToken"": ""tok_visa""}")'],
+  ["a payment token in bytes", `(1,"\\\\x0a08${Buffer.from("tok_slow").toString("hex")}12")`],
+  ["an access token", '{"authorization":"Bearer eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMSJ9.x"}'],
+  ["an access token in bytes", `\\x${Buffer.from("eyJhbGciOiJFZERTQSJ9.x").toString("hex")}`],
+  ["a password", "correct horse battery"],
+  ["a password in bytes", `\\x${Buffer.from("correct horse battery").toString("hex")}`],
+])("8: finds %s", (_, text) => {
+  expect(secretFinder(["correct horse battery"])(`line\n${text}\nline`)).toBe(true);
+});
+
+test("8: finds nothing in what is no secret", () => {
+  const text = '(ord_01m81dwbb5fzvv14drevkz5f7x,"token gone","\\\\xdeadbeef") method eyJ';
+  expect(secretFinder(["correct horse battery"])(text)).toBe(false);
 });
 
 function wrongEnd(): readonly EventRow[] {
