@@ -121,6 +121,21 @@ describe("a webhook", () => {
     expect((await shop.books()).owed - owed).toBe(5_000n);
   });
 
+  test("that comes in the midst of a capture takes what moved meanwhile for no difference", async () => {
+    const paymentId = await authorized();
+    const reference = await referenceOf(paymentId);
+    const { find } = shop.deps.gateway;
+    shop.gateway.find = async (asked) => {
+      shop.gateway.find = find;
+      // After our payment was read, and before the gateway's record is.
+      await capture(paymentId);
+      return find(asked);
+    };
+    expect(await send(about(reference))).toMatchObject(taken);
+    expect((await get(paymentId))?.state).toBe(Payment_State.CAPTURED);
+    expect(await shop.database.db.query("select id from discrepancies where payment_id = $1", [paymentId])).toEqual([]);
+  });
+
   test("that could not be worked off is an error, and is worked off when it comes again", async () => {
     const paymentId = await authorized();
     const reference = await referenceOf(paymentId);
