@@ -5,7 +5,7 @@ import type { BuyersWord } from "../audit/books.ts";
 import type { Buyer } from "../support/buyer.ts";
 
 /** What all buyers were told. */
-export interface Record {
+export interface BuyersRecord {
   /** A request is about to be sent for the first time. */
   asked(buyer: Buyer, request: PlaceOrderRequest): void;
   answered(request: PlaceOrderRequest, order: Order): void;
@@ -28,7 +28,7 @@ interface Asked {
   later: string | undefined;
 }
 
-export function createRecord(): Record {
+export function createRecord(): BuyersRecord {
   const requests = new Map<string, Asked>();
   const note = ({ requestId }: PlaceOrderRequest, orderId: string, verdict: string | undefined): void => {
     const asked = requests.get(requestId);

@@ -1,7 +1,7 @@
 import { CallFailure } from "../../bench/support/wire.ts";
 import type { Buyer } from "../support/buyer.ts";
 import type { Progress } from "./progress.ts";
-import type { Record } from "./record.ts";
+import type { BuyersRecord } from "./record.ts";
 import { tryHard } from "./shopping.ts";
 
 const concurrency = 8;
@@ -9,7 +9,7 @@ const concurrency = 8;
 /** Every buyer asks once more for everything they were ever told of, and the answers are recorded. */
 export async function replayAll(parts: {
   readonly buyers: readonly Buyer[];
-  readonly record: Record;
+  readonly record: BuyersRecord;
   readonly progress: Progress;
 }): Promise<void> {
   const { buyers, record, progress } = parts;

@@ -16,7 +16,7 @@ import type { ChaosOptions } from "./options.ts";
 import type { Progress } from "./progress.ts";
 import { seededRandom } from "./random.ts";
 import { reconcile } from "./reconcile.ts";
-import { createRecord, type Record } from "./record.ts";
+import { type BuyersRecord, createRecord } from "./record.ts";
 import { replayAll } from "./replay.ts";
 import { type Errand, keepShop, runErrands, type Shopkeeping } from "./shopkeeping.ts";
 import { shop as goShopping } from "./shopping.ts";
@@ -46,7 +46,7 @@ interface Run {
   readonly skus: readonly string[];
   readonly faults: Faults;
   readonly staff: Staff;
-  readonly record: Record;
+  readonly record: BuyersRecord;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }

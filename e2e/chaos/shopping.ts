@@ -8,7 +8,7 @@ import { CallFailure } from "../../bench/support/wire.ts";
 import { type Buyer, createBuyer } from "../support/buyer.ts";
 import { insist } from "../support/insist.ts";
 import type { Random } from "./random.ts";
-import type { Record } from "./record.ts";
+import type { BuyersRecord } from "./record.ts";
 import type { Errand } from "./shopkeeping.ts";
 
 /** What a buyer shops with. */
@@ -16,7 +16,7 @@ export interface Shopping {
   readonly address: string;
   readonly skus: readonly string[];
   readonly random: Random;
-  readonly record: Record;
+  readonly record: BuyersRecord;
   /** Counts what a buyer did, by its name. */
   readonly count: (what: string) => void;
   /** Leaves something for the shop's people to do. */
