@@ -8,19 +8,11 @@ import type {
   ReleaseReservationResponse,
 } from "#gen/shop/inventory/v1/inventory_service.ts";
 import type { Reservation } from "#gen/shop/inventory/v1/stock.ts";
-import { failures, isReason, type RpcError } from "#mesh/contract/errors.ts";
+import { failures, meshFailure, type RpcError } from "#mesh/contract/errors.ts";
 import type { Opened, OwnTransaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Deps } from "./deps.ts";
-import {
-  checkHold,
-  type HoldError,
-  type HoldLine,
-  planCommit,
-  planRelease,
-  type ReservationState,
-  type StockLevel,
-} from "./domain.ts";
+import { checkHold, type HoldError, planCommit, planRelease, type ReservationState } from "./domain.ts";
 import { expireDue } from "./expiry.ts";
 import { reservationMessage } from "./messages.ts";
 import { expectSameRequest, type RequestKey, requestIdReused, requestKeyOf, runChange } from "./requests.ts";
@@ -29,52 +21,48 @@ import * as store from "./store-reservations.ts";
 
 const fail = failures(InventoryService);
 
-/** Holds all lines or none. What expired reservations still hold is freed before anybody is refused. */
+/** How often what is held beyond its time is given back for one request, before it is told to come again. */
+const MAX_FREEING_ROUNDS = 20;
+const CROWDED_RETRY_MS = 500;
+
+/**
+ * Holds all lines or none. What expired reservations still hold is freed before anybody is refused; a refusal is for good:
+ * a copy of its request that comes late, when there is stock again, holds nothing for an order that is long over.
+ */
 export const createReservation =
   (deps: Deps) =>
   async (request: CreateReservationRequest, call: Call): Promise<CreateReservationResponse> => {
     const skus = request.lines.map((line) => line.sku);
     const key = requestKeyOf(call, request);
-    const hold = (): Promise<store.ReservationRow> =>
-      runChange(
+    for (let round = 0; round < MAX_FREEING_ROUNDS; round += 1) {
+      const now = deps.clock.now();
+      const held = await runChange(
         deps.db,
         call,
-        (tx, opened) => holdLines(deps, tx, { request, key, opened }),
-        store.previewStatements(skus, key),
+        (tx, opened) => holdLines(deps, tx, { request, key, opened, now }),
+        store.previewStatements({ skus, key, now }),
       );
-    const reservation = await holdOrFree(deps, call, skus, hold);
-    deps.watch.changed(skus);
-    return { reservation: reservationMessage(reservation) };
+      if (held === "crowded") {
+        await expireDue(deps, skus);
+        continue;
+      }
+      if ("kind" in held) throw holdFailure(held);
+      deps.watch.changed(skus);
+      return { reservation: reservationMessage(held) };
+    }
+    throw meshFailure("OVERLOADED", "Reservations beyond their time could not be given back.", {
+      retryDelayMs: CROWDED_RETRY_MS,
+    });
   };
 
-/** Holds; and as long as that fails, and others hold these SKUs beyond their time, gives those back and tries again. */
-async function holdOrFree<T>(deps: Deps, call: Call, skus: readonly string[], hold: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await hold();
-    } catch (error) {
-      if (!isReason(error, "OUT_OF_STOCK") || (await expireDue(deps, skus)) === 0) throw error;
-      call.signal.throwIfAborted();
-    }
-  }
-}
-
+/** The reservation; or why there is none, for good; or `crowded` when others hold these SKUs beyond their time. */
 async function holdLines(
-  { clock, newId }: Deps,
+  { newId }: Deps,
   tx: OwnTransaction,
-  { request, key, opened }: HoldTask,
-): Promise<store.ReservationRow> {
+  { request, key, opened, now }: HoldTask,
+): Promise<store.ReservationRow | HoldError | "crowded"> {
   const { reference, lines, timeToLive } = request;
   const skus = lines.map((line) => line.sku);
-  // Who wants what is sold out, and there may be many, is told so before anybody's lock.
-  const before = store.readPreview(opened);
-  if (before.made !== undefined) return replay(tx, key, before.made);
-  expectRoom(lines, before.levels);
-  // One round trip; the key is looked for under the locks, for which copies of a request wait for each other.
-  const [levels, made] = await Promise.all([lockStock(tx, skus), store.findMade(tx, key)]);
-  if (made !== undefined) return replay(tx, key, made);
-  expectRoom(lines, levels);
-  const now = clock.now();
   const reservation: store.ReservationRow = {
     id: newId("res"),
     reference,
@@ -84,6 +72,25 @@ async function holdLines(
     createTime: now,
     updateTime: now,
   };
+  const refuse = (refusal: HoldError, expired: readonly string[]): HoldError | "crowded" => {
+    if (refusal.kind === "out_of_stock" && expired.length > 0) return "crowded";
+    store.insertRefusal(tx, { ...reservation, expireTime: now }, { key, refusal });
+    return refusal;
+  };
+  // Who wants what is sold out, and there may be many, is told so before anybody's lock.
+  const before = store.readPreview(opened);
+  if (before.made !== undefined) return replay(tx, key, before.made);
+  const soldOut = checkHold(lines, before.levels);
+  if (soldOut !== undefined) return refuse(soldOut, before.expired);
+  // One round trip; the key is looked for under the locks, for which copies of a request wait for each other.
+  const [levels, made, expired] = await Promise.all([
+    lockStock(tx, skus),
+    store.findMade(tx, key),
+    store.listExpired(tx, { now, limit: 1, skus }),
+  ]);
+  if (made !== undefined) return replay(tx, key, made);
+  const refusal = checkHold(lines, levels);
+  if (refusal !== undefined) return refuse(refusal, expired);
   store.insertReservation(tx, reservation, { key, movementIds: lines.map(() => newId("mov")) });
   return reservation;
 }
@@ -92,16 +99,18 @@ interface HoldTask {
   readonly request: CreateReservationRequest;
   readonly key: RequestKey;
   readonly opened: Opened;
+  readonly now: Date;
 }
 
-function expectRoom(lines: readonly HoldLine[], levels: ReadonlyMap<string, StockLevel>): void {
-  const refusal = checkHold(lines, levels);
-  if (refusal !== undefined) throw holdFailure(refusal);
-}
-
-/** What a copy of a request is answered with that made a reservation before. */
-async function replay(tx: OwnTransaction, key: RequestKey, made: store.Made): Promise<store.ReservationRow> {
+/** What a copy of a request is answered with that made a reservation before, or was refused. */
+async function replay(
+  tx: OwnTransaction,
+  key: RequestKey,
+  made: store.Made,
+): Promise<store.ReservationRow | HoldError> {
   expectSameRequest(key, made);
+  const refusal = store.refusalOf(made);
+  if (refusal !== undefined) return refusal;
   return asMade(await store.getReservation(tx, made.id));
 }
 

@@ -51,8 +51,11 @@ create table reservations (
   request_sha256 bytea,
   settle_principal text,
   settle_request_id text,
+  unknown_sku text,
+  short_skus text[],
+  available bigint[],
   constraint reservations_pkey PRIMARY KEY (id),
-  constraint reservations_state_check CHECK (state = ANY (ARRAY['ACTIVE'::text, 'COMMITTED'::text, 'RELEASED'::text, 'EXPIRED'::text]))
+  constraint reservations_state_check CHECK (state = ANY (ARRAY['ACTIVE'::text, 'COMMITTED'::text, 'RELEASED'::text, 'EXPIRED'::text, 'REFUSED'::text]))
 );
 CREATE INDEX reservations_active_by_expire_time ON reservations USING btree (expire_time) WHERE state = 'ACTIVE'::text;
 CREATE UNIQUE INDEX reservations_by_request ON reservations USING btree (principal, request_id);

@@ -1,5 +1,5 @@
 import type { Opened, OwnTransaction, Queryable, TransactionOptions } from "#mesh/postgres/index.ts";
-import type { ReservationLine, ReservationState } from "./domain.ts";
+import type { HoldError, ReservationLine, ReservationState } from "./domain.ts";
 import type { RequestKey } from "./requests.ts";
 import { GET_STOCK, type StockRow } from "./store.ts";
 
@@ -96,40 +96,92 @@ export async function lockReservation(tx: Queryable, id: string): Promise<Reserv
   return row;
 }
 
-/** The request that made a reservation, and which that is. */
+/** A request that made a reservation, and which that is; or that was refused, and why. */
 export interface Made {
   readonly id: string;
   readonly requestSha256: Buffer;
+  readonly unknownSku: string | null;
+  readonly skus: readonly string[] | null;
+  readonly available: readonly bigint[] | null;
 }
 
 const FIND_MADE = `
-  select id, request_sha256 as "requestSha256" from reservations where principal = $1 and request_id = $2`;
+  select id, request_sha256 as "requestSha256", unknown_sku as "unknownSku", short_skus as skus, available
+  from reservations where principal = $1 and request_id = $2`;
 
-/** The reservation that a request made. */
+/** What a request made. */
 export async function findMade(db: Queryable, key: RequestKey): Promise<Made | undefined> {
   const [row] = await db.query<Made>(FIND_MADE, [key.principal, key.requestId]);
   return row;
 }
 
+/** Why a request was refused; undefined when it was not. */
+export function refusalOf({ unknownSku, skus, available }: Made): HoldError | undefined {
+  if (unknownSku !== null) return { kind: "unknown_sku", sku: unknownSku };
+  if (skus === null) return undefined;
+  return { kind: "out_of_stock", shortages: skus.map((sku, at) => ({ sku, available: available?.[at] ?? 0n })) };
+}
+
+/** Notes that a request was refused, with the commit. Violates `reservations_by_request`. */
+export function insertRefusal(
+  tx: OwnTransaction,
+  { id, reference, expireTime, createTime }: Pick<ReservationRow, "id" | "reference" | "expireTime" | "createTime">,
+  { key, refusal }: { readonly key: RequestKey; readonly refusal: HoldError },
+): void {
+  const shortages = refusal.kind === "out_of_stock" ? refusal.shortages : undefined;
+  tx.last(
+    `insert into reservations (id, reference, state, expire_time, create_time, update_time, principal, request_id,
+       request_sha256, unknown_sku, short_skus, available)
+     values ($1, $2, 'REFUSED', $3, $4, $4, $5, $6, $7, $8, $9, $10)`,
+    [
+      id,
+      reference,
+      expireTime,
+      createTime,
+      key.principal,
+      key.requestId,
+      key.requestSha256,
+      refusal.kind === "unknown_sku" ? refusal.sku : undefined,
+      shortages?.map(({ sku }) => sku),
+      shortages?.map(({ available }) => available),
+    ],
+  );
+}
+
 /**
- * What can be seen before any lock, in the round trip in which a transaction begins: the stock, and what the request
- * made before. In this order: a copy that finds nothing left, as the first one took it, finds the first one, too.
+ * What can be seen before any lock, in the round trip in which a transaction begins: who holds these SKUs beyond their
+ * time, the stock, and what the request made before. In this order: what is given back meanwhile is in the stock, and a
+ * copy that finds nothing left, as the first one took it, finds the first one, too.
  */
-export function previewStatements(skus: readonly string[], key: RequestKey): TransactionOptions["opening"] {
+export function previewStatements({
+  skus,
+  key,
+  now,
+}: {
+  readonly skus: readonly string[];
+  readonly key: RequestKey;
+  readonly now: Date;
+}): TransactionOptions["opening"] {
   return [
+    { text: LIST_EXPIRED, values: [now, skus, 1] },
     { text: GET_STOCK, values: [skus] },
     { text: FIND_MADE, values: [key.principal, key.requestId] },
   ];
 }
 
 /** Reads the rows of `previewStatements`. */
-export function readPreview([stock = [], made = []]: Opened): {
+export function readPreview([expired = [], stock = [], made = []]: Opened): {
   readonly levels: ReadonlyMap<string, StockRow>;
   readonly made: Made | undefined;
+  readonly expired: readonly string[];
 } {
   // The rows of the opening statements come in their order.
   const rows = stock as readonly StockRow[];
-  return { levels: new Map(rows.map((row) => [row.sku, row])), made: made[0] as Made | undefined };
+  return {
+    levels: new Map(rows.map((row) => [row.sku, row])),
+    made: made[0] as Made | undefined,
+    expired: (expired as readonly { readonly id: string }[]).map(({ id }) => id),
+  };
 }
 
 /** The id of the reservation that a request ended in this way. */
@@ -191,6 +243,12 @@ export function settleReservation(
   );
 }
 
+const LIST_EXPIRED = `select id from reservations r
+  where state = 'ACTIVE' and expire_time <= $1
+    and ($2::text[] is null or exists (
+      select 1 from reservation_lines l where l.reservation_id = r.id and l.sku = any($2)))
+  order by expire_time limit $3`;
+
 /** Active reservations whose time is up, the longest first; those that hold one of `skus` alone, where given. */
 export async function listExpired(
   db: Queryable,
@@ -200,13 +258,6 @@ export async function listExpired(
     readonly skus?: readonly string[];
   },
 ): Promise<readonly string[]> {
-  const rows = await db.query<{ readonly id: string }>(
-    `select id from reservations r
-     where state = 'ACTIVE' and expire_time <= $1
-       and ($2::text[] is null or exists (
-         select 1 from reservation_lines l where l.reservation_id = r.id and l.sku = any($2)))
-     order by expire_time limit $3`,
-    [options.now, options.skus, options.limit],
-  );
+  const rows = await db.query<{ readonly id: string }>(LIST_EXPIRED, [options.now, options.skus, options.limit]);
   return rows.map((row) => row.id);
 }

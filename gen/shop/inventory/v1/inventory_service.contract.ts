@@ -79,7 +79,8 @@ export const InventoryService = {
     /**
      * Holds units of one or many SKUs for a time: all lines, or none. Two reservations that want the same last units
      * never both get them.
-     * Fails with FAILED_PRECONDITION `OUT_OF_STOCK` (naming every short line) or NOT_FOUND `UNKNOWN_SKU`.
+     * Fails with FAILED_PRECONDITION `OUT_OF_STOCK` (naming every short line) or NOT_FOUND `UNKNOWN_SKU`, each final for this
+     * request_id: ask for stock that came since under another.
      *
      * @generated from rpc shop.inventory.v1.InventoryService.CreateReservation
      */

@@ -1660,7 +1660,8 @@ export const InventoryServiceService = {
   /**
    * Holds units of one or many SKUs for a time: all lines, or none. Two reservations that want the same last units
    * never both get them.
-   * Fails with FAILED_PRECONDITION `OUT_OF_STOCK` (naming every short line) or NOT_FOUND `UNKNOWN_SKU`.
+   * Fails with FAILED_PRECONDITION `OUT_OF_STOCK` (naming every short line) or NOT_FOUND `UNKNOWN_SKU`, each final for this
+   * request_id: ask for stock that came since under another.
    */
   createReservation: {
     path: "/shop.inventory.v1.InventoryService/CreateReservation" as const,
@@ -1773,7 +1774,8 @@ export interface InventoryServiceServer extends UntypedServiceImplementation {
   /**
    * Holds units of one or many SKUs for a time: all lines, or none. Two reservations that want the same last units
    * never both get them.
-   * Fails with FAILED_PRECONDITION `OUT_OF_STOCK` (naming every short line) or NOT_FOUND `UNKNOWN_SKU`.
+   * Fails with FAILED_PRECONDITION `OUT_OF_STOCK` (naming every short line) or NOT_FOUND `UNKNOWN_SKU`, each final for this
+   * request_id: ask for stock that came since under another.
    */
   createReservation: handleUnaryCall<CreateReservationRequest, CreateReservationResponse>;
   /** One reservation as it is now. Fails with NOT_FOUND `RESERVATION_NOT_FOUND`. */
@@ -1861,7 +1863,8 @@ export interface InventoryServiceClient extends Client {
   /**
    * Holds units of one or many SKUs for a time: all lines, or none. Two reservations that want the same last units
    * never both get them.
-   * Fails with FAILED_PRECONDITION `OUT_OF_STOCK` (naming every short line) or NOT_FOUND `UNKNOWN_SKU`.
+   * Fails with FAILED_PRECONDITION `OUT_OF_STOCK` (naming every short line) or NOT_FOUND `UNKNOWN_SKU`, each final for this
+   * request_id: ask for stock that came since under another.
    */
   createReservation(
     request: CreateReservationRequest,
