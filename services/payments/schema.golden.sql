@@ -87,6 +87,7 @@ create table operations (
   constraint operations_state_check CHECK (state = ANY (ARRAY['PENDING'::text, 'DONE'::text, 'FAILED'::text]))
 );
 CREATE INDEX operations_abandoned ON operations USING btree (update_time, id) WHERE failure_code = 'abandoned'::text;
+CREATE INDEX operations_abandoned_by_payment ON operations USING btree (payment_id) WHERE failure_code = 'abandoned'::text;
 CREATE INDEX operations_pending ON operations USING btree (next_try_time) WHERE state = 'PENDING'::text;
 
 create table payments (
