@@ -33,9 +33,9 @@ export interface StepDeps {
   readonly cart: Client<typeof CartService>;
   readonly inventory: Client<typeof InventoryService>;
   readonly payments: Client<typeof PaymentService>;
-  /** Makes the `Call` of work that goes on whether or not the buyer still waits. */
   /** How long the cart may take while a buyer waits. */
   readonly cartMs: number;
+  /** Makes the `Call` of work that goes on whether or not the buyer still waits. */
   readonly background: (options: { name: string; timeoutMs: number; signal: AbortSignal }) => OwnCall;
 }
 
@@ -54,8 +54,8 @@ interface Task {
 }
 
 /**
- * Carries out commands: one call each. Whatever fails for a reason that says nothing about
- * the effect is `known: false`, to be tried again in the same way.
+ * Carries out commands: one call each. Whatever fails for a reason that says nothing about the effect is `known: false`,
+ * to be tried again in the same way.
  */
 export function createSteps(deps: StepDeps): (
   command: Command,
