@@ -1,6 +1,6 @@
-import type { ShippingOption as OptionMessage } from "#gen/shop/orders/v1/order.ts";
 import {
   type OrderLine as LineMessage,
+  type ShippingOption as OptionMessage,
   Order_State,
   type Order as OrderMessage,
   Return_State,

@@ -1,19 +1,14 @@
 import type { ReceiveReturnRequest, ReceiveReturnResponse } from "#gen/shop/orders/v1/order_service.ts";
-import { meshFailure } from "#mesh/contract/errors.ts";
 import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Order } from "../domain-order.ts";
 import { withReturned } from "../domain-returns.ts";
-import { MAX_DUE } from "../domain-saga.ts";
 import * as store from "../store.ts";
 import * as returnStore from "../store-returns.ts";
-import { ask } from "./ask.ts";
+import { ask, noRoom } from "./ask.ts";
 import type { Deps } from "./deps.ts";
 import { orderFailure } from "./errors.ts";
 import { returnMessage } from "./messages.ts";
-
-/** When there may be room again for one more thing that is due. */
-const FULL_RETRY_MS = 1_000;
 
 /** Books that the goods of a return are here, once, however often it is asked: its refund is due from now on. */
 export const receiveReturn =
@@ -31,7 +26,7 @@ export const receiveReturn =
       const { lines, refund } = goods;
       const event = { kind: "return_received", returnId, lines, amount: refund.minorUnits } as const;
       const asked = await ask(tx, call, order, { event, remark: returnId });
-      if (asked === undefined) throw refusal(order);
+      if (asked === undefined) throw noRoom(order);
       changed = { ...asked, lines: withReturned(order.lines, lines) };
       const updateTime = await returnStore.receiveReturn(tx, goods, asked.dues);
       return { orderReturn: returnMessage({ ...goods, state: "RECEIVED", updateTime }) };
@@ -40,11 +35,3 @@ export const receiveReturn =
     runner.wake();
     return response;
   };
-
-/** Why nothing more becomes due. */
-export function refusal({ id, due }: Order): Error {
-  if (due.length < MAX_DUE) return new Error(`${id}: what was planned cannot become due.`);
-  return meshFailure("OVERLOADED", "Too much is due to the buyer already; it is being worked off.", {
-    retryDelayMs: FULL_RETRY_MS,
-  });
-}

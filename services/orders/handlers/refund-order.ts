@@ -6,11 +6,10 @@ import { checkRefund } from "../domain-returns.ts";
 import * as store from "../store.ts";
 import { findDueByRequest, insertDue } from "../store-returns.ts";
 import { visibleTo } from "./access.ts";
-import { ask } from "./ask.ts";
+import { ask, noRoom } from "./ask.ts";
 import type { Deps } from "./deps.ts";
 import { orderFailure } from "./errors.ts";
 import { orderMessage } from "./messages.ts";
-import { refusal } from "./receive-return.ts";
 
 /** Promises money of a paid order to the buyer, for which no goods come back; the saga gives it. */
 export const refundOrder =
@@ -33,7 +32,7 @@ export const refundOrder =
       if (!checked.ok) throw orderFailure(checked.error);
       const { minorUnits } = amount;
       changed = await ask(tx, call, order, { event: { kind: "refund_requested", amount: minorUnits }, remark: note });
-      if (changed === undefined) throw refusal(order);
+      if (changed === undefined) throw noRoom(order);
       await insertDue(tx, orderId, { seq: changed.dues, amount: minorUnits, ...key });
       return { order: orderMessage(changed) };
     });
