@@ -15,7 +15,7 @@ export async function each<Item extends { readonly id: string }>(
       try {
         await work(item);
       } catch (error) {
-        log.error({ err: error, id: item.id }, "a payment could not be settled; trying again later");
+        log.error({ err: error, id: item.id }, "work on a payment or an authorization failed; trying again later");
       }
     }
   };
