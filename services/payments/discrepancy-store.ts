@@ -1,7 +1,7 @@
 import type { Queryable } from "#mesh/postgres/index.ts";
 import type { PaymentState } from "./domain.ts";
 import type { DifferenceKind, GatewayStanding } from "./domain-alignment.ts";
-import { first, type Stored } from "./store.ts";
+import type { Stored } from "./store.ts";
 
 export interface DiscrepancyRow {
   readonly id: string;
@@ -39,35 +39,29 @@ function discrepancyOf(row: Stored<DiscrepancyRow>): DiscrepancyRow {
 }
 
 /** Notes a discrepancy; where one of the same payment or authorization is open, that one is brought up to date. */
-export async function noteDiscrepancy(db: Queryable, row: DiscrepancyRow): Promise<DiscrepancyRow> {
-  const noted = first(
-    await db.query<Stored<DiscrepancyRow>>(
-      `insert into discrepancies (id, provider, kind, state, payment_id, authorization_reference, currency, our_state,
-         our_kept, gateway_state, gateway_kept, create_time, update_time)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
-       on conflict (provider, coalesce(payment_id, authorization_reference)) where state = 'OPEN' do update
-       set kind = excluded.kind, our_state = excluded.our_state, our_kept = excluded.our_kept,
-         gateway_state = excluded.gateway_state, gateway_kept = excluded.gateway_kept, update_time = excluded.update_time
-       returning ${DISCREPANCY}`,
-      [
-        row.id,
-        row.provider,
-        row.kind,
-        row.state,
-        row.paymentId,
-        row.authorizationReference,
-        row.currencyCode,
-        row.ourState,
-        row.ourKept,
-        row.gatewayState,
-        row.gatewayKept,
-        row.createTime,
-      ],
-    ),
-    discrepancyOf,
+export async function noteDiscrepancy(db: Queryable, row: DiscrepancyRow): Promise<void> {
+  await db.query(
+    `insert into discrepancies (id, provider, kind, state, payment_id, authorization_reference, currency, our_state,
+       our_kept, gateway_state, gateway_kept, create_time, update_time)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+     on conflict (provider, coalesce(payment_id, authorization_reference)) where state = 'OPEN' do update
+     set kind = excluded.kind, our_state = excluded.our_state, our_kept = excluded.our_kept,
+       gateway_state = excluded.gateway_state, gateway_kept = excluded.gateway_kept, update_time = excluded.update_time`,
+    [
+      row.id,
+      row.provider,
+      row.kind,
+      row.state,
+      row.paymentId,
+      row.authorizationReference,
+      row.currencyCode,
+      row.ourState,
+      row.ourKept,
+      row.gatewayState,
+      row.gatewayKept,
+      row.createTime,
+    ],
   );
-  if (noted === undefined) throw new Error("a discrepancy was neither added nor brought up to date");
-  return noted;
 }
 
 /** Ends the open discrepancy of a payment or, where it has none, of an authorization. Returns whether there was one. */
