@@ -35,7 +35,7 @@ export async function align(deps: Deps, found: store.PaymentRow): Promise<Aligne
     const plan = planAlignment(payment, record);
     if (plan.kind === "agree") return { payment, theirs: record, end: isRepaired ? "repaired" : "agree" };
     // What was read at two moments may differ for that alone: it counts when the payment stood still in between.
-    const now = await settled(deps, await load(deps, payment.id));
+    const now = await settled(deps, await store.loadPayment(deps.db, payment.id));
     const stoodStill = isSameStanding(payment, now);
     payment = now;
     if (!stoodStill || plan.kind === "wait") continue;
@@ -47,17 +47,17 @@ export async function align(deps: Deps, found: store.PaymentRow): Promise<Aligne
     }
     await repair(deps, payment, { plan, record, reference });
     [isRepaired, isUndone] = [true, isUndoing];
-    payment = await load(deps, payment.id);
+    payment = await store.loadPayment(deps.db, payment.id);
   }
   throw fail("OUTCOME_UNKNOWN", "The payment changes faster than it can be compared; ask again.");
 }
 
 /** A gateway's record, and what a refund of it would be about. */
-interface Record extends GatewayStanding {
+interface GatewayRecord extends GatewayStanding {
   readonly captureReference: string | undefined;
 }
 
-async function readRecord({ gateway }: Deps, payment: store.PaymentRow, reference: string): Promise<Record> {
+async function readRecord({ gateway }: Deps, payment: store.PaymentRow, reference: string): Promise<GatewayRecord> {
   const found = await gateway.find(reference);
   if (isOpen(found)) throw fail("OUTCOME_UNKNOWN", "The payment gateway could not be asked; ask again.");
   if (found.kind === "ok") return found.value;
@@ -71,12 +71,6 @@ async function settled(deps: Deps, payment: store.PaymentRow): Promise<store.Pay
   const operation = await operationStore.getOperation(deps.db, payment.pendingOperationId);
   if (operation === undefined) throw new Error(`operation ${payment.pendingOperationId} is gone`);
   return (await finish(deps, { operation, payment })).payment;
-}
-
-async function load({ db }: Deps, id: string): Promise<store.PaymentRow> {
-  const payment = await store.getPayment(db, id);
-  if (payment === undefined) throw new Error(`payment ${id} is gone, and none is ever deleted`);
-  return payment;
 }
 
 /** What the payment gateway calls an authorization that had been given up and came about after all. */
@@ -97,7 +91,7 @@ type Repair = Extract<Alignment, { kind: "lapse" | "let_go" | "give_back" }>;
 
 interface Found<Plan> {
   readonly plan: Plan;
-  readonly record: Record;
+  readonly record: GatewayRecord;
   readonly reference: string;
 }
 
@@ -149,7 +143,7 @@ async function noteDiscrepancy(
   payment: store.PaymentRow,
   found: {
     readonly difference: DifferenceKind;
-    readonly record: Record;
+    readonly record: GatewayRecord;
     readonly reference: string;
     readonly state: "OPEN" | "REPAIRED";
   },

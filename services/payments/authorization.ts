@@ -32,9 +32,7 @@ export function wishOf({ currencyCode }: Deps, call: Pick<Call, "caller" | "user
 export async function earlierWish(tx: Transaction, { key, requestSha256 }: Wish): Promise<Performed | undefined> {
   const operation = await earlierCopy(tx, key, requestSha256);
   if (operation === undefined) return undefined;
-  const payment = await store.getPayment(tx, operation.paymentId);
-  if (payment === undefined) throw new Error(`payment ${operation.paymentId} is gone, and none is ever deleted`);
-  return { operation, payment };
+  return { operation, payment: await store.loadPayment(tx, operation.paymentId) };
 }
 
 /**

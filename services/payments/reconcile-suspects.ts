@@ -84,9 +84,7 @@ interface Found {
 }
 
 async function ofPayment(deps: Deps, paymentId: string): Promise<Found> {
-  const payment = await store.getPayment(deps.db, paymentId);
-  if (payment === undefined) throw new Error(`payment ${paymentId} is gone, and none is ever deleted`);
-  const aligned = await align(deps, payment);
+  const aligned = await align(deps, await store.loadPayment(deps.db, paymentId));
   return { ...aligned, paymentId, reference: aligned.payment.authorizationReference };
 }
 

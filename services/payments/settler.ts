@@ -48,8 +48,7 @@ async function settle(deps: Deps, operation: operationStore.OperationRow): Promi
     attempts: operation.attempts + 1,
     nextTryTime: new Date(deps.clock.now().getTime() + backoffMs),
   });
-  const payment = await store.getPayment(deps.db, operation.paymentId);
-  if (payment === undefined) throw new Error(`payment ${operation.paymentId} is gone, and none is ever deleted`);
+  const payment = await store.loadPayment(deps.db, operation.paymentId);
   try {
     await finish(deps, { operation, payment });
     return true;
@@ -74,8 +73,7 @@ export async function voidAbandoned(deps: Deps, signal: AbortSignal): Promise<vo
 }
 
 async function voidIfThere(deps: Deps, { id, paymentId }: operationStore.OperationRow): Promise<void> {
-  const payment = await store.getPayment(deps.db, paymentId);
-  if (payment === undefined) throw new Error(`payment ${paymentId} is gone, and none is ever deleted`);
+  const payment = await store.loadPayment(deps.db, paymentId);
   if (payment.provider !== deps.gateway.name) return;
   const { theirs } = await align(deps, payment);
   if (theirs !== undefined) await operationStore.markAbandonedVoided(deps.db, id, deps.clock.now());

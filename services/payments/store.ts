@@ -50,6 +50,13 @@ export async function getPayment(db: Queryable, id: string): Promise<PaymentRow 
   return first(await db.query<Stored<PaymentRow>>(GET_PAYMENT, [id]), paymentOf);
 }
 
+/** One payment that something else names: none is ever deleted, so it is there. */
+export async function loadPayment(db: Queryable, id: string): Promise<PaymentRow> {
+  const payment = await getPayment(db, id);
+  if (payment === undefined) throw new Error(`payment ${id} is gone, and none is ever deleted`);
+  return payment;
+}
+
 /** One payment, locked until the transaction ends. Whoever changes a payment or its operations holds this lock. */
 export async function lockPayment(tx: Queryable, id: string): Promise<PaymentRow | undefined> {
   return first(await tx.query<Stored<PaymentRow>>(LOCK_PAYMENT, [id]), paymentOf);
