@@ -124,9 +124,7 @@ interface RestartablePostgres {
 
 async function startRestartable({ postgresDir, logsDir }: DataFolder): Promise<RestartablePostgres> {
   const file = openLogFile(`${logsDir}/postgres.log`, { onError: () => {} });
-  const log = (line: string): void =>
-    file.append(`${line}
-`);
+  const log = (line: string): void => file.append(`${line}\n`);
   const start = (): Promise<EmbeddedPostgres> =>
     startEmbeddedPostgres({ dataDir: postgresDir, log, orphanGraceSeconds: 0 });
   let server = await start();
