@@ -24,7 +24,7 @@ interface Asked {
   orderId: string | undefined;
   /** `accepted`, or why not; undefined while it was still PENDING. */
   verdict: string | undefined;
-  /** The last that was told after the verdict. */
+  /** What was told last; or first that was not the verdict. */
   later: string | undefined;
 }
 
@@ -36,9 +36,10 @@ export function createRecord(): BuyersRecord {
     // Another order than before is told as what it is: another answer.
     const told = verdict === undefined ? undefined : `${verdict} ${orderId}`;
     asked.orderId ??= orderId;
-    if (asked.verdict === undefined) asked.verdict = told;
-    if (told !== undefined) asked.later = told;
-    if (asked.orderId !== orderId) asked.later = `another order: ${orderId}`;
+    asked.verdict ??= told;
+    // What was once told otherwise stays so, whatever is told after that.
+    if (asked.later !== undefined && asked.later !== asked.verdict) return;
+    asked.later = asked.orderId === orderId ? (told ?? asked.later) : `another order: ${orderId}`;
   };
   const known = (): readonly Asked[] => [...requests.values()].filter(({ orderId }) => orderId !== undefined);
   return {
