@@ -11,6 +11,7 @@ import { checkSecrets } from "./audit/secrets.ts";
 import { type Buyer, createBuyer } from "./support/buyer.ts";
 import { type FaultShop, startFaultShop } from "./support/fault-shop.ts";
 import { insist } from "./support/insist.ts";
+import { dropIdempotencyKeys } from "./support/planted-bug.ts";
 import { buildPrograms, newPlace, type ShopPlace } from "./support/setup.ts";
 import { setStock } from "./support/stock.ts";
 
@@ -91,18 +92,6 @@ test("is found out when an idempotency key is dropped", async () => {
   intercept = dropIdempotencyKeys();
   expect(describeFindings(await buy())).toMatch(/2: ord_\w+: 2 live authorizations at the gateway/);
 }, 120_000);
-
-/** The gateway is asked again under another key than the first time: a bug as an adapter could have it. */
-function dropIdempotencyKeys(): Intercept {
-  const seen = new Set<string>();
-  return ({ callee, headers }, moment) => {
-    const key = headers["idempotency-key"];
-    if (callee !== "payment-gateway" || moment === "after" || key === undefined) return "pass";
-    if (seen.has(key)) return { headers: { "idempotency-key": `${key}-dropped` } };
-    seen.add(key);
-    return "pass";
-  };
-}
 
 interface Ready {
   readonly buyer: Buyer;

@@ -1,5 +1,4 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Intercept } from "#testing/faults/exchange.ts";
 import { readCatalogue } from "../../sample/catalogue.ts";
 import { audit } from "../audit/audit.ts";
 import type { Books, Finding } from "../audit/books.ts";
@@ -8,6 +7,7 @@ import { readBooks } from "../audit/read-books.ts";
 import { checkSecrets } from "../audit/secrets.ts";
 import type { Buyer } from "../support/buyer.ts";
 import { type FaultShop, startFaultShop } from "../support/fault-shop.ts";
+import { dropIdempotencyKeys } from "../support/planted-bug.ts";
 import type { ShopPlace } from "../support/setup.ts";
 import { createStaff, type Staff } from "../support/staff.ts";
 import { setStock } from "../support/stock.ts";
@@ -159,16 +159,4 @@ async function examine(
   const secrets = [staff.password, ...buyers.flatMap((buyer) => buyer.secrets())];
   const searched = await checkSecrets(shop.source(), { services, logsDir: shop.logsDir, secrets });
   return { books, findings: [reconciled, ...audit(books, record.word()), searched] };
-}
-
-/** A bug as an adapter could have it: who asks the payment gateway again does so under another key. */
-function dropIdempotencyKeys(intercept: Intercept): Intercept {
-  const seen = new Set<string>();
-  return (exchange, moment) => {
-    const key = exchange.callee === "payment-gateway" ? exchange.headers["idempotency-key"] : undefined;
-    if (key === undefined || moment === "after") return intercept(exchange, moment);
-    if (seen.has(key)) return { headers: { "idempotency-key": `${key}-dropped` } };
-    seen.add(key);
-    return intercept(exchange, moment);
-  };
 }
