@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { commandsOf, transition } from "./domain.ts";
-import { MAX_DUE, type SagaEvent } from "./domain-saga.ts";
+import { MAX_DUE, MAX_GIVEN_BACK, type SagaEvent } from "./domain-saga.ts";
 import {
   after,
   announced,
@@ -76,6 +76,19 @@ describe("what is due", () => {
     expect(transition(saga, ask(1n)).ok).toBe(false);
     saga = move(saga, { kind: "payment_refunded", amount: 1n }).saga;
     expect(transition(saga, ask(1n)).ok).toBe(true);
+  });
+
+  it.each([
+    ["money that was given back", ask(1n), { kind: "payment_refunded", amount: 1n } as const],
+    ["returns that are on their way", { kind: "return_announced", amount: 1n } as const, undefined],
+  ])("is promised a limited number of times, counting %s", (_what, promise, worked) => {
+    let saga = after(...paid);
+    for (let i = 0; i < MAX_GIVEN_BACK; i += 1) {
+      saga = move(saga, promise).saga;
+      if (worked !== undefined) saga = move(saga, worked).saga;
+    }
+    expect(transition(saga, ask(1n)).ok).toBe(false);
+    expect(transition(saga, announced).ok).toBe(false);
   });
 
   it("is refunded in the amount that is due, or not at all", () => {

@@ -1,9 +1,14 @@
 import type { Move } from "./domain-moves.ts";
-import { type Due, MAX_DUE, type Saga, type SagaEvent, type Step } from "./domain-saga.ts";
+import { type Due, MAX_DUE, MAX_GIVEN_BACK, type Saga, type SagaEvent, type Step } from "./domain-saga.ts";
 
 /** What can still be promised to the buyer, in minor units: what was paid, and neither given back nor promised. */
 export function refundable({ total, refunded, promised }: Saga): bigint {
   return total - refunded - promised;
+}
+
+/** Whether one more return or refund may be promised. One that is promised is counted as announced, and then as due. */
+export function mayPromiseMore({ announced, dues }: Pick<Saga, "announced" | "dues">): boolean {
+  return announced + dues < MAX_GIVEN_BACK;
 }
 
 /** Whether an order can be undone as a whole: no goods came or will come back, and no money was or will be given back. */
@@ -24,7 +29,7 @@ export function onPaidRequest(saga: Saga, event: SagaEvent): Move {
       if (saga.state !== "PAID" || !isUntouched(saga)) return undefined;
       return { state: "CANCELLING", step: "refund_payment", note: "cancellation asked for" };
     case "return_announced": {
-      if (event.amount < 0n || event.amount > refundable(saga)) return undefined;
+      if (event.amount < 0n || event.amount > refundable(saga) || !mayPromiseMore(saga)) return undefined;
       const promised = saga.promised + event.amount;
       return { announced: saga.announced + 1, promised, note: "return announced" };
     }
@@ -37,7 +42,7 @@ export function onPaidRequest(saga: Saga, event: SagaEvent): Move {
     }
     case "refund_requested": {
       const { amount } = event;
-      if (amount <= 0n || amount > refundable(saga)) return undefined;
+      if (amount <= 0n || amount > refundable(saga) || !mayPromiseMore(saga)) return undefined;
       const moved = enqueue(saga, { returnId: undefined, lines: [], amount });
       return moved && { ...moved, promised: saga.promised + amount, note: "refund promised" };
     }

@@ -1,8 +1,8 @@
-import { refundable } from "./domain-due.ts";
+import { mayPromiseMore, refundable } from "./domain-due.ts";
 import type { Money } from "./domain-money.ts";
 import type { Order, OrderLine } from "./domain-order.ts";
 import { fail, ok, type Result } from "./domain-result.ts";
-import { isPaid, type OrderState, type ReturnedLine } from "./domain-saga.ts";
+import { isPaid, MAX_GIVEN_BACK, type OrderState, type ReturnedLine } from "./domain-saga.ts";
 
 /** The life of a return; see `shop.orders.v1.Return.State`. */
 export type ReturnState = "REQUESTED" | "RECEIVED" | "REFUNDED";
@@ -35,6 +35,8 @@ export type RefundError =
   | { readonly kind: "currency_mismatch"; readonly currencyCode: string }
   | { readonly kind: "amount_too_large"; readonly limit: bigint };
 
+const TOO_MANY = `An order has at most ${MAX_GIVEN_BACK} returns and refunds in all.`;
+
 /**
  * What is given back for these goods, in minor units: their price, without what sending cost; but never more than what
  * was paid and is neither given back nor promised. All of a SKU's units that were announced, came back, and are in
@@ -43,6 +45,7 @@ export type RefundError =
 export function planReturn(order: Order, items: readonly ReturnedLine[]): Result<bigint, ReturnError> {
   const { state } = order;
   if (!isPaid(state)) return fail({ kind: "state_conflict", state, why: "Only goods that are paid for come back." });
+  if (!mayPromiseMore(order)) return fail({ kind: "state_conflict", state, why: TOO_MANY });
   let price = 0n;
   for (const { sku, quantity } of items) {
     const line = order.lines.find((one) => one.sku === sku);
@@ -59,6 +62,7 @@ export function planReturn(order: Order, items: readonly ReturnedLine[]): Result
 export function checkRefund(order: Order, amount: Money): Result<undefined, RefundError> {
   const { state, currencyCode } = order;
   if (!isPaid(state)) return fail({ kind: "state_conflict", state, why: "Only what was paid can be given back." });
+  if (!mayPromiseMore(order)) return fail({ kind: "state_conflict", state, why: TOO_MANY });
   if (amount.currencyCode !== currencyCode) return fail({ kind: "currency_mismatch", currencyCode });
   const limit = refundable(order);
   return amount.minorUnits > limit ? fail({ kind: "amount_too_large", limit }) : ok(undefined);

@@ -74,6 +74,12 @@ export interface Rejection {
 /** How many entries can be due to a buyer at once. Beyond it nothing more is promised until one was worked off. */
 export const MAX_DUE = 32;
 
+/**
+ * How many returns and refunds an order has in its whole life. Each can be a refund of its own, and a payment gateway makes
+ * only so many of one capture: the port asks for this many. What is beyond it would be promised and never given.
+ */
+export const MAX_GIVEN_BACK = 50;
+
 /** Units of one SKU that came back. */
 export interface ReturnedLine {
   readonly sku: string;

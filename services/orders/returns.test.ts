@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Return_State } from "#gen/shop/orders/v1/order.ts";
 import { newId } from "#mesh/ids.ts";
+import { MAX_GIVEN_BACK } from "./domain-saga.ts";
 import { paidOrder, returnIdOf } from "./testing/paid-order.ts";
 import { shopForEachTest } from "./testing/setup.ts";
 import { newBuyer, placeRequest } from "./testing/shop.ts";
@@ -85,6 +86,18 @@ describe("a return", () => {
     const { returns } = await test.shop.orders.listReturns(listing, paid.call);
     expect(returns).toMatchObject([{ state: Return_State.REFUNDED, refund: eur(0n) }]);
     expect(test.shop.inventory.available.get("SKU-1")).toBe(10n);
+  });
+
+  it("is one of a limited number, with the refunds of the order, and all that are announced can be given back", async () => {
+    const paid = await paidOrder(test.shop, { "SKU-1": 5n });
+    // As if so many had been worked off.
+    await test.db.query("update orders set dues = $1, dues_settled = $1", [MAX_GIVEN_BACK - 1]);
+    const last = await paid.announce({ "SKU-1": 1n });
+    const conflict = { code: "FAILED_PRECONDITION", reason: "STATE_CONFLICT", metadata: { state: "PAID" } };
+    await expect(paid.announce({ "SKU-1": 1n })).rejects.toMatchObject(conflict);
+    await expect(paid.refund(1n)).rejects.toMatchObject(conflict);
+    await paid.receive(returnIdOf(last));
+    expect(await paid.atRest()).toMatchObject({ dues: MAX_GIVEN_BACK, refunded: 1_000n, due: [], promised: 0n });
   });
 
   it("is refused of an order that is not paid", async () => {

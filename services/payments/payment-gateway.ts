@@ -104,6 +104,9 @@ export interface VoidRequest extends Keyed {
   readonly authorizationReference: string;
 }
 
+/** How often a capture can be refunded at least: what orders asks for at most. */
+export const MAX_REFUNDS = 50;
+
 export interface RefundRequest extends Keyed {
   readonly captureReference: string;
   readonly amount: bigint;

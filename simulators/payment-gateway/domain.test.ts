@@ -127,7 +127,7 @@ describe("a refund", () => {
   });
 
   it("has a limited number for a capture", () => {
-    const state = after(authorized(), capture(), ...Array.from({ length: 20 }, () => refund(1n)));
+    const state = after(authorized(), capture(), ...Array.from({ length: 50 }, () => refund(1n)));
     expect(refusal(state, refund(1n))).toBe("too_many_refunds");
   });
 

@@ -3,7 +3,7 @@ import { fail, ok, type Result } from "#mesh/result.ts";
 /** Captures that one authorization can have; a longer history than any merchant's needs no unbounded record. */
 const MAX_CAPTURES = 20;
 /** Refunds that one capture can have. */
-const MAX_REFUNDS_PER_CAPTURE = 20;
+const MAX_REFUNDS_PER_CAPTURE = 50;
 
 /** How the gateway's answers about an authorization reach the caller. The payment token decides it, once for all. */
 export type Delivery = "prompt" | "slow" | "unreliable";

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { newId } from "#mesh/ids.ts";
-import { isOpen } from "../payment-gateway.ts";
+import { isOpen, MAX_REFUNDS } from "../payment-gateway.ts";
 import {
   AMOUNT,
   type ContractCase,
@@ -127,6 +127,15 @@ const refunds: readonly ContractCase[] = [
       expect(await bench.gateway.find(authorization)).toMatchObject({
         value: { status: "CAPTURED", captured: AMOUNT, refunded: AMOUNT },
       });
+    },
+  },
+  {
+    name: "gives back in as many parts as an order can have",
+    run: async (bench) => {
+      const { captured, refund } = dealerOf(bench);
+      const { authorization, capture } = await captured();
+      for (let part = 0; part < MAX_REFUNDS; part += 1) referenceOf(await refund(capture, { amount: 1n }));
+      expect(await bench.gateway.find(authorization)).toMatchObject({ value: { refunded: BigInt(MAX_REFUNDS) } });
     },
   },
   {

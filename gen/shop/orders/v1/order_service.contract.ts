@@ -103,7 +103,8 @@ export const OrderService = {
     /**
      * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
      * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
-     * and the order is not cancelled any more. The request_id is remembered as long as the return.
+     * and the order is not cancelled any more. The request_id is remembered as long as the return. An order has at most 50
+     * returns and refunds in all; the next is `STATE_CONFLICT`.
      * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
      * `QUANTITY_TOO_LARGE`.
      *
@@ -170,7 +171,7 @@ export const OrderService = {
     },
     /**
      * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
-     * as long as the order.
+     * as long as the order. An order has at most 50 returns and refunds in all; the next is `STATE_CONFLICT`.
      * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
      * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
      *

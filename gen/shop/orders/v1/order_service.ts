@@ -1817,7 +1817,8 @@ export const OrderServiceService = {
   /**
    * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
    * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
-   * and the order is not cancelled any more. The request_id is remembered as long as the return.
+   * and the order is not cancelled any more. The request_id is remembered as long as the return. An order has at most 50
+   * returns and refunds in all; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
    */
@@ -1861,7 +1862,7 @@ export const OrderServiceService = {
   },
   /**
    * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
-   * as long as the order.
+   * as long as the order. An order has at most 50 returns and refunds in all; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -1924,7 +1925,8 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
   /**
    * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
    * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
-   * and the order is not cancelled any more. The request_id is remembered as long as the return.
+   * and the order is not cancelled any more. The request_id is remembered as long as the return. An order has at most 50
+   * returns and refunds in all; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
    */
@@ -1942,7 +1944,7 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
   listReturns: handleUnaryCall<ListReturnsRequest, ListReturnsResponse>;
   /**
    * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
-   * as long as the order.
+   * as long as the order. An order has at most 50 returns and refunds in all; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -2026,7 +2028,8 @@ export interface OrderServiceClient extends Client {
   /**
    * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
    * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
-   * and the order is not cancelled any more. The request_id is remembered as long as the return.
+   * and the order is not cancelled any more. The request_id is remembered as long as the return. An order has at most 50
+   * returns and refunds in all; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
    */
@@ -2086,7 +2089,7 @@ export interface OrderServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
-   * as long as the order.
+   * as long as the order. An order has at most 50 returns and refunds in all; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
