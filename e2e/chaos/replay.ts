@@ -2,7 +2,7 @@ import { CallFailure } from "../../bench/support/wire.ts";
 import type { Buyer } from "../support/buyer.ts";
 import type { Progress } from "./progress.ts";
 import type { BuyersRecord } from "./record.ts";
-import { tryHard } from "./shopping.ts";
+import { tryHard } from "./try-hard.ts";
 
 const concurrency = 8;
 

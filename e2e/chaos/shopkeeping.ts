@@ -5,7 +5,7 @@ import type { Money } from "#gen/shop/type/v1/money.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
 import type { Staff } from "../support/staff.ts";
 import { addStock } from "../support/stock.ts";
-import { tryHard } from "./shopping.ts";
+import { tryHard } from "./try-hard.ts";
 
 /** What buyers leave to the shop's people: goods that come back, and money that they want back. */
 export type Errand =

@@ -6,10 +6,10 @@ import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
 import { OrderServiceService } from "#gen/shop/orders/v1/order_service.ts";
 import { CallFailure } from "../../bench/support/wire.ts";
 import { type Buyer, createBuyer } from "../support/buyer.ts";
-import { insist } from "../support/insist.ts";
 import type { Random } from "./random.ts";
 import type { BuyersRecord } from "./record.ts";
 import type { Errand } from "./shopkeeping.ts";
+import { tryHard } from "./try-hard.ts";
 
 /** What a buyer shops with. */
 export interface Shopping {
@@ -125,18 +125,4 @@ async function untilPaid(shopping: Shopping, buyer: Buyer, { id }: Order): Promi
     await delay(pauseMs);
   }
   return false;
-}
-
-/** Does the same again until it succeeds; undefined when the shop refuses it for good, or patience is at its end. */
-export async function tryHard<Result>(
-  { count }: Pick<Shopping, "count">,
-  work: () => Promise<Result>,
-): Promise<Result | undefined> {
-  const onFailure = ({ method, code, reason }: CallFailure): void => count(`${method} ${code} ${reason}`.trim());
-  try {
-    return await insist(work, { tries: maxPresses * 3, onFailure });
-  } catch (error) {
-    if (error instanceof CallFailure) return undefined;
-    throw error;
-  }
 }

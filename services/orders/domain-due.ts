@@ -1,5 +1,4 @@
-import type { Move } from "./domain-moves.ts";
-import { type Due, MAX_DUE, MAX_GIVEN_BACK, type Saga, type SagaEvent, type Step } from "./domain-saga.ts";
+import { type Due, MAX_DUE, MAX_GIVEN_BACK, type Move, type Saga, type SagaEvent, type Step } from "./domain-saga.ts";
 
 /** What can still be promised to the buyer, in minor units: what was paid, and neither given back nor promised. */
 export function refundable({ total, refunded, promised }: Saga): bigint {

@@ -1,8 +1,5 @@
 import { nextPaidStep, onDueRefunded, onDueRestocked, onPaidRequest } from "./domain-due.ts";
-import { isPaid, MAX_HOLDS, type Rejection, type Saga, type SagaEvent, type Step } from "./domain-saga.ts";
-
-/** What a move changes; undefined for an event that cannot happen there. */
-export type Move = (Partial<Saga> & { readonly note: string; readonly awaitsToken?: boolean }) | undefined;
+import { isPaid, MAX_HOLDS, type Move, type Rejection, type Saga, type SagaEvent, type Step } from "./domain-saga.ts";
 
 /** Where an event leads. What people ask of a paid order does not depend on its step. */
 export function moveFor(saga: Saga, event: SagaEvent): Move {

@@ -203,3 +203,6 @@ export interface Command {
   readonly kind: Exclude<Step, "done">;
   readonly key: string;
 }
+
+/** What a move changes; undefined for an event that cannot happen there. */
+export type Move = (Partial<Saga> & { readonly note: string; readonly awaitsToken?: boolean }) | undefined;
