@@ -11,7 +11,7 @@ import { identityServiceKeys } from "#mesh/identity/identity-service-keys.ts";
 import { createKeyRing, KEY_FETCH_TIMEOUT_MS, type SigningKeySource } from "#mesh/identity/key-ring.ts";
 import { createUserTokens, type UserTokens } from "#mesh/identity/user-tokens.ts";
 import { sharedSecretIdentity, type WorkloadIdentity } from "#mesh/identity/workload.ts";
-import { concurrencyCeiling } from "#mesh/rpc/admission.ts";
+import { concurrencyCeiling, sharedCeiling } from "#mesh/rpc/admission.ts";
 import type { Call, OwnCall, User } from "#mesh/rpc/call.ts";
 import { type BackgroundOptions, backgroundCall } from "#mesh/rpc/call-context.ts";
 import { type Channels, createChannels, STARTUP_GRACE_MS } from "#mesh/rpc/channels.ts";
@@ -152,7 +152,7 @@ function serve(serving: Serving, { services, close }: ServeOptions): Promise<Run
   const { config, parts, workloads, users, channels } = serving;
   const admission = {
     calls: concurrencyCeiling(parts.maxConcurrentCalls),
-    streams: concurrencyCeiling(MAX_CONCURRENT_STREAMS),
+    streams: sharedCeiling(MAX_CONCURRENT_STREAMS),
   };
   const refusals = createRefusalLog(parts.log);
   return startServer({

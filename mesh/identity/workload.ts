@@ -12,6 +12,9 @@ export interface WorkloadIdentity {
   verify(metadata: Metadata): string | undefined;
 }
 
+/** Where the gateway says from which address a call came. */
+export const CLIENT_ADDRESS_KEY = "shopmesh-client-address";
+
 const CALLER_KEY = "shopmesh-caller";
 const PROOF_KEY = "shopmesh-proof";
 const WORKLOAD_NAME = /^[a-z][a-z0-9-]{0,31}$/;

@@ -20,3 +20,37 @@ export function concurrencyCeiling(limit: number): Admission {
     },
   };
 }
+
+/** Who holds places, and how many they may hold at a time. */
+export interface Principal {
+  readonly key: string;
+  readonly share: number;
+}
+
+/** A ceiling of which nobody has more than their share. It remembers only those who hold a place. */
+export interface SharedAdmission {
+  /** The admission of one principal. */
+  of(principal: Principal): Admission;
+}
+
+/** Admits up to `limit` calls at a time, and of each principal up to its share. */
+export function sharedCeiling(limit: number): SharedAdmission {
+  const all = concurrencyCeiling(limit);
+  const held = new Map<string, number>();
+  return {
+    of: ({ key, share }) => ({
+      tryEnter() {
+        const before = held.get(key) ?? 0;
+        if (before >= share || !all.tryEnter()) return false;
+        held.set(key, before + 1);
+        return true;
+      },
+      leave() {
+        all.leave();
+        const left = (held.get(key) ?? 0) - 1;
+        if (left > 0) held.set(key, left);
+        else held.delete(key);
+      },
+    }),
+  };
+}

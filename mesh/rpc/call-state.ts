@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { UntypedHandler } from "#mesh/contract/contract.ts";
 import type { UserTokens } from "#mesh/identity/user-tokens.ts";
 import type { WorkloadIdentity } from "#mesh/identity/workload.ts";
-import type { Admission } from "#mesh/rpc/admission.ts";
+import type { Admission, SharedAdmission } from "#mesh/rpc/admission.ts";
 import type { TraceContext, User } from "#mesh/rpc/call.ts";
 import { type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
 import type { Method } from "#mesh/rpc/method.ts";
@@ -15,8 +15,8 @@ export interface ServerParts {
   readonly log: Logger;
   readonly workloads: WorkloadIdentity;
   readonly users: UserTokens;
-  /** Room for calls that are answered once, and for those that may stay open. */
-  readonly admission: { readonly calls: Admission; readonly streams: Admission };
+  /** Room for calls that are answered once, and for those that may stay open: of these everybody has a share. */
+  readonly admission: { readonly calls: Admission; readonly streams: SharedAdmission };
   /** Counts the calls that found no room. */
   readonly refusals: RefusalLog;
   /** The calls that are worked on now. */

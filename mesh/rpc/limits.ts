@@ -12,6 +12,12 @@ export const MAX_CONCURRENT_CALLS = 1_000;
 /** Calls answered by a stream that are open at a time. */
 export const MAX_CONCURRENT_STREAMS = 1_000;
 
+/** Of them, those of one user: a sixteenth. A person watches some orders; one that opens more leaves room for others. */
+export const MAX_STREAMS_PER_USER = 62;
+
+/** Of them, those without a user from one address, or of one calling service: a quarter, since many share an address. */
+export const MAX_STREAMS_PER_CLIENT = 250;
+
 /** Calls at a time on one connection, held by HTTP/2 itself: the caller's side waits. */
 export const MAX_STREAMS_PER_CONNECTION = 1_000;
 

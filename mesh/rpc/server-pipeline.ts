@@ -2,10 +2,12 @@ import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { authorize } from "#mesh/identity/authorize.ts";
 import { tokenInvalid } from "#mesh/identity/user-tokens.ts";
+import { CLIENT_ADDRESS_KEY } from "#mesh/identity/workload.ts";
+import type { Principal } from "#mesh/rpc/admission.ts";
 import type { Call, User } from "#mesh/rpc/call.ts";
 import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
 import { type CallState, newState, type Route, type ServedCall } from "#mesh/rpc/call-state.ts";
-import { MAX_METADATA_BYTES } from "#mesh/rpc/limits.ts";
+import { MAX_METADATA_BYTES, MAX_STREAMS_PER_CLIENT, MAX_STREAMS_PER_USER } from "#mesh/rpc/limits.ts";
 import { ServerCall, type ServerCallEvents } from "#mesh/rpc/server-call.ts";
 import { type Answer, refusalToAnswer, toAnswer } from "#mesh/rpc/server-errors.ts";
 import { logCall, logLateFailure } from "#mesh/rpc/server-log.ts";
@@ -16,6 +18,8 @@ import { newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 const DEADLINE_SLACK_MS = 25;
 /** When a caller that found no room should come again. */
 const OVERLOAD_RETRY_DELAY_MS = 250;
+/** The workload that calls for people outside the shop. */
+const GATEWAY = "gateway";
 
 /**
  * Takes a call from grpc-js and through the layers, top to bottom:
@@ -127,13 +131,21 @@ function makeContext({ state, endReason }: ServedCall): CallContext {
 
 // --- admit: as many at a time as can be served in time -------------------------------------------------------------
 
-function admit({ state }: ServedCall): void {
+function admit(call: ServedCall): void {
+  const { state } = call;
   const { parts, method } = state.route;
-  const place = method.responseStream ? parts.admission.streams : parts.admission.calls;
+  const place = method.responseStream ? parts.admission.streams.of(principalOf(call)) : parts.admission.calls;
   if (!place.tryEnter()) {
     throw meshFailure("OVERLOADED", "too much work at once", { retryDelayMs: OVERLOAD_RETRY_DELAY_MS });
   }
   state.place = place;
+}
+
+/** Whose share a stream takes: the user's; without one that of the address the gateway names, or of the calling service. */
+function principalOf({ state, metadata }: ServedCall): Principal {
+  if (state.user !== undefined) return { key: state.user.id, share: MAX_STREAMS_PER_USER };
+  const address = state.caller === GATEWAY ? (text(metadata.get(CLIENT_ADDRESS_KEY)[0]) ?? "") : "";
+  return { key: `${state.caller} ${address}`, share: MAX_STREAMS_PER_CLIENT };
 }
 
 // --- validate: the shape that the contract states, before anything is done ------------------------------------------

@@ -1,7 +1,7 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { Metadata } from "@grpc/grpc-js";
 import type { Logger } from "pino";
-import { sharedSecretIdentity } from "#mesh/identity/workload.ts";
+import { CLIENT_ADDRESS_KEY, sharedSecretIdentity } from "#mesh/identity/workload.ts";
 import { formatTraceparent, newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 import { answerFailure, gatewayFailure } from "./answers.ts";
 import type { Backends } from "./backends.ts";
@@ -32,8 +32,6 @@ export interface RouterOptions {
 
 /** The workload that services see calling; by it their policies know that an end user stands behind a call. */
 const WORKLOAD = "gateway";
-
-const CLIENT_ADDRESS_KEY = "shopmesh-client-address";
 
 /** The name of a service that isn't here comes from outside and may be as long as a header. */
 const MAX_NAME_CHARS = 200;
