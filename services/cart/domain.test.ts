@@ -65,20 +65,35 @@ describe("merge", () => {
     })
     .map((pairs) => pairs.map(([sku, quantity]) => line(`S${sku}`, quantity)));
 
-  test("loses nothing but what is over a line's limit, and never overfills the cart", () => {
+  test("loses no unit, overfills no cart, and names what is left for want of room", () => {
     fc.assert(
       fc.property(lines, lines, (own, guest) => {
-        const { write, moved, left } = merge(own, guest);
+        const { write, moved, keep, left } = merge(own, guest);
         expect([...moved, ...left].sort()).toEqual(guest.map(({ sku }) => sku).sort());
         const after = new Map([...own, ...write].map(({ sku, quantity }) => [sku, quantity]));
-        expect(after.size).toBeLessThanOrEqual(MAX_LINES);
-        for (const { sku, quantity } of guest.filter(({ sku }) => moved.includes(sku))) {
-          const sum = quantity + (own.find((one) => one.sku === sku)?.quantity ?? 0n);
-          expect(after.get(sku)).toBe(sum > MAX_QUANTITY ? MAX_QUANTITY : sum);
+        const guestAfter = new Map([...guest, ...keep].map(({ sku, quantity }) => [sku, quantity]));
+        for (const sku of moved) guestAfter.delete(sku);
+        const unitsOf = (sku: string, cart: readonly { readonly sku: string; readonly quantity: bigint }[]) =>
+          cart.find((one) => one.sku === sku)?.quantity ?? 0n;
+        for (const { sku, quantity } of guest) {
+          expect((after.get(sku) ?? 0n) + (guestAfter.get(sku) ?? 0n)).toBe(quantity + unitsOf(sku, own));
         }
-        if (left.length > 0) expect(after.size).toBe(MAX_LINES);
+        expect(after.size).toBeLessThanOrEqual(MAX_LINES);
+        for (const quantity of after.values()) expect(quantity).toBeLessThanOrEqual(MAX_QUANTITY);
+        for (const sku of left) expect(after.get(sku) === MAX_QUANTITY || after.size === MAX_LINES).toBe(true);
+        expect([...guestAfter.keys()].sort()).toEqual([...left].sort());
+        expect(keep.every(({ quantity }) => quantity > 0n)).toBe(true);
       }),
     );
+  });
+
+  test("moves units up to a line's limit", () => {
+    expect(merge([line("A", 9_000n), line("B", MAX_QUANTITY)], [line("A", 9_000n), line("B", 1n)])).toEqual({
+      write: [line("A", MAX_QUANTITY)],
+      moved: [],
+      keep: [line("A", 8_000n)],
+      left: ["A", "B"],
+    });
   });
 });
 

@@ -101,7 +101,8 @@ export function takeOut(lines: readonly Line[], items: readonly Line[]): LineCha
 
 /**
  * Moves a guest's lines into a cart: units of the same SKU add up, to at most `MAX_QUANTITY`. What finds no room, being
- * over the last line, is left where it is.
+ * over the last line or over that quantity, is left where it is; `left` names it, and `keep` is what the guest's lines
+ * of which a part moved have left.
  */
 export function merge(
   own: readonly Line[],
@@ -109,26 +110,31 @@ export function merge(
 ): {
   readonly write: readonly Line[];
   readonly moved: readonly string[];
+  readonly keep: readonly Line[];
   readonly left: readonly string[];
 } {
   const after = new Map(own.map((line) => [line.sku, line.quantity]));
+  const write: Line[] = [];
   const moved: string[] = [];
+  const keep: Line[] = [];
   const left: string[] = [];
   for (const { sku, quantity } of guest) {
-    const units = after.get(sku);
-    if (units === undefined && after.size >= MAX_LINES) {
-      left.push(sku);
+    const units = after.get(sku) ?? 0n;
+    const full = units === 0n && after.size >= MAX_LINES;
+    const room = full ? 0n : MAX_QUANTITY - units;
+    const moving = quantity < room ? quantity : room;
+    if (moving > 0n) {
+      after.set(sku, units + moving);
+      write.push({ sku, quantity: units + moving });
+    }
+    if (moving === quantity) {
+      moved.push(sku);
       continue;
     }
-    const sum = (units ?? 0n) + quantity;
-    after.set(sku, sum > MAX_QUANTITY ? MAX_QUANTITY : sum);
-    moved.push(sku);
+    left.push(sku);
+    if (moving > 0n) keep.push({ sku, quantity: quantity - moving });
   }
-  return {
-    write: moved.map((sku) => ({ sku, quantity: after.get(sku) ?? 0n })),
-    moved,
-    left,
-  };
+  return { write, moved, keep, left };
 }
 
 /**

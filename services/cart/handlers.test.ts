@@ -164,6 +164,19 @@ describe("merging", () => {
     expect(await quantities(guest)).toEqual({ MOTOR: 1n });
   });
 
+  test("leaves in the guest's cart the units over a line's limit, and names their SKU", async () => {
+    const [customer, guest] = [person(), person("guest")];
+    await add(customer, "MOTOR", 9_000n);
+    await add(guest, "MOTOR", 9_000n);
+    const requestId = newId("req");
+    const token = carts.mesh.token(guest);
+    for (let copy = 0; copy < 2; copy += 1) {
+      expect(await merge(customer, token, requestId)).toMatchObject({ ok: true, value: { leftSkus: ["MOTOR"] } });
+    }
+    expect(await quantities(customer)).toEqual({ MOTOR: 10_000n });
+    expect(await quantities(guest)).toEqual({ MOTOR: 8_000n });
+  });
+
   test.each([
     ["a customer's token", () => carts.mesh.token(person())],
     ["an expired token", () => carts.mesh.token(person("guest"), { lifetimeMs: -60_000 })],

@@ -146,8 +146,12 @@ const mergeCarts =
       const guestCartId = cartIdOf(guest.id);
       const now = deps.clock.now();
       for (const id of [cartId, guestCartId].sort()) await store.lockCart(tx, { id, ownerId: ownerIdOf(id), now });
-      const { write, moved, left } = merge(await store.readLines(tx, cartId), await store.readLines(tx, guestCartId));
+      const { write, moved, keep, left } = merge(
+        await store.readLines(tx, cartId),
+        await store.readLines(tx, guestCartId),
+      );
       await store.writeLines(tx, cartId, write);
+      await store.writeLines(tx, guestCartId, keep);
       await store.removeLines(tx, guestCartId, moved);
       return { cart: undefined, leftSkus: left };
     });

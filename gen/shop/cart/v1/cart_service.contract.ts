@@ -130,7 +130,7 @@ export const CartService = {
     },
     /**
      * Moves all lines of a guest's cart into the caller's own, which is what one wants after signing in: quantities of
-     * the same SKU add up, to at most 10,000; lines over the 100th are left in the guest's cart. Atomic.
+     * the same SKU add up, to at most 10,000; units over that and lines over the 100th are left in the guest's cart. Atomic.
      * Fails with INVALID_ARGUMENT `GUEST_TOKEN_INVALID`.
      *
      * @generated from rpc shop.cart.v1.CartService.MergeCarts

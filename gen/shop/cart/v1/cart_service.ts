@@ -128,7 +128,10 @@ export interface MergeCartsResponse {
   readonly cart:
     | Cart
     | undefined;
-  /** The SKUs that found no room and stayed in the guest's cart. */
+  /**
+   * The SKUs of which something found no room, for a 101st line or over 10,000 units of one: that stayed in the guest's
+   * cart.
+   */
   readonly leftSkus: readonly string[];
 }
 
@@ -1094,7 +1097,7 @@ export const CartServiceService = {
   },
   /**
    * Moves all lines of a guest's cart into the caller's own, which is what one wants after signing in: quantities of
-   * the same SKU add up, to at most 10,000; lines over the 100th are left in the guest's cart. Atomic.
+   * the same SKU add up, to at most 10,000; units over that and lines over the 100th are left in the guest's cart. Atomic.
    * Fails with INVALID_ARGUMENT `GUEST_TOKEN_INVALID`.
    */
   mergeCarts: {
@@ -1128,7 +1131,7 @@ export interface CartServiceServer extends UntypedServiceImplementation {
   clearCart: handleUnaryCall<ClearCartRequest, ClearCartResponse>;
   /**
    * Moves all lines of a guest's cart into the caller's own, which is what one wants after signing in: quantities of
-   * the same SKU add up, to at most 10,000; lines over the 100th are left in the guest's cart. Atomic.
+   * the same SKU add up, to at most 10,000; units over that and lines over the 100th are left in the guest's cart. Atomic.
    * Fails with INVALID_ARGUMENT `GUEST_TOKEN_INVALID`.
    */
   mergeCarts: handleUnaryCall<MergeCartsRequest, MergeCartsResponse>;
@@ -1224,7 +1227,7 @@ export interface CartServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Moves all lines of a guest's cart into the caller's own, which is what one wants after signing in: quantities of
-   * the same SKU add up, to at most 10,000; lines over the 100th are left in the guest's cart. Atomic.
+   * the same SKU add up, to at most 10,000; units over that and lines over the 100th are left in the guest's cart. Atomic.
    * Fails with INVALID_ARGUMENT `GUEST_TOKEN_INVALID`.
    */
   mergeCarts(
