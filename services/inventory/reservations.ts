@@ -156,7 +156,7 @@ async function settle(
     if (settledId !== undefined) return asSettled(row);
     const settlement = to === "COMMITTED" ? planCommit(row.state) : planRelease(row.state);
     if (settlement.kind === "refuse") throw refusal(settlement.because);
-    if (settlement.kind === "unchanged") return row;
+    if (settlement.kind === "unchanged") return asSettled(row);
     const now = clock.now();
     store.settleReservation(tx, { reservation: row, to, key, movementIds: row.lines.map(() => newId("mov")), now });
     return { ...row, state: to, updateTime: now };

@@ -56,6 +56,16 @@ describe("sold units that come back", () => {
     await expectBalance(b, 5n);
   });
 
+  test("change no answer to a commit of what was sold already, under whatever id", async () => {
+    const sku = await stocked(5n);
+    const id = await sold([{ sku, quantity: 3n }]);
+    const requestId = newId("req");
+    const before = await commit(id, requestId); // it was sold under another id
+    expect(before).toMatchObject({ ok: true });
+    expect(await restock(id, [{ sku, quantity: 1n }])).toMatchObject({ ok: true });
+    expect(await commit(id, requestId)).toEqual(before);
+  });
+
   test("come back in parts, until all have", async () => {
     const sku = await stocked(5n);
     const id = await sold([{ sku, quantity: 3n }]);
