@@ -240,15 +240,17 @@ test("opens further connections when a backend's bound on streams is reached, th
   for (const { call } of calls) call.cancel();
 });
 
-test("opens as many connections as calls that come at once need", async () => {
-  const backend = await startRawBackend(cleanup, () => undefined);
-  const limits = { sessionsPerAddress: 4, callsAtOncePerSession: 2 };
+test("opens as many connections as calls that come at once need, and gives none more than its share", async () => {
+  const taken = new Map<unknown, number>();
+  const backend = await startRawBackend(cleanup, ({ session }) => taken.set(session, (taken.get(session) ?? 0) + 1));
+  const limits = { sessionsPerAddress: 6, callsAtOncePerSession: 5 };
   const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] }, limits });
   const client = toyClient(cleanup, gateway.address);
-  // One of the eight places is taken by the health watch.
-  const calls = Array.from({ length: 7 }, () => unary(client, "hang", Buffer.alloc(0)));
+  // One of the thirty places is taken by the health watch. Those who wait for the same connection see it open at once.
+  const calls = Array.from({ length: 29 }, () => unary(client, "hang", Buffer.alloc(0)));
   for (const call of calls) call.catch(() => undefined);
-  await eventually(() => backend.seen.length).toBe(7);
+  await eventually(() => backend.seen.length).toBe(29);
+  expect([...taken.values()].sort()).toEqual([4, 5, 5, 5, 5, 5]);
   for (const { call } of calls) call.cancel();
 });
 

@@ -12,10 +12,11 @@ import { LOCAL_OWNER } from "./routes.ts";
 /** The instances of all services, and the connections to them. */
 export interface Backends {
   /**
-   * A session for a call to `service` of `owner`: at once when one is ready, else a promise of one. Instances take
-   * turns. Throws or rejects with SERVICE_UNAVAILABLE when none can be reached, with OVERLOADED when all are full.
+   * Gives `use` a session for a call to `service` of `owner`: at once when one is ready, else when the promise resolves.
+   * `use` opens its stream in the same turn: what is asked for next sees that place taken. Instances take turns. Throws
+   * or rejects with SERVICE_UNAVAILABLE when none can be reached, with OVERLOADED when all are full.
    */
-  session(owner: string, service: string): BackendSession | Promise<BackendSession>;
+  withSession(owner: string, service: string, use: (session: BackendSession) => void): void | Promise<void>;
   /** The instances of `owner` now. */
   of(owner: string): readonly Backend[];
   /** Ends all connections; running calls fail. */
@@ -60,10 +61,10 @@ export function createBackends({ endpoints, limits, log, openLocal }: BackendsOp
   };
 
   return {
-    session(owner, service) {
+    withSession(owner, service, use) {
       const group = groupOf(owner);
       const ready = closed ? undefined : takeTurn(group);
-      return ready ?? connectAny(group, { owner, service, closed, limits });
+      return ready === undefined ? connectAny(group, { owner, service, use, closed, limits }) : use(ready);
     },
     of: (owner) => groupOf(owner).backends,
     close() {
@@ -101,11 +102,12 @@ function takeTurn(group: Group): BackendSession | undefined {
 interface Wanted {
   readonly owner: string;
   readonly service: string;
+  readonly use: (session: BackendSession) => void;
   readonly closed: boolean;
   readonly limits: GatewayLimits;
 }
 
-async function connectAny(group: Group, { owner, service, closed, limits }: Wanted): Promise<BackendSession> {
+async function connectAny(group: Group, { owner, service, use, closed, limits }: Wanted): Promise<void> {
   if (closed) throw unavailable(service, owner, "the gateway is shutting down");
   if (group.backends.length === 0) throw unavailable(service, owner, "no instance of it is known");
   // Those who waited for the same connection may have filled it, and need another.
@@ -118,7 +120,8 @@ async function connectAny(group: Group, { owner, service, closed, limits }: Want
       throw unavailable(service, owner, causeOf(error));
     }
     const ready = takeTurn(group);
-    if (ready !== undefined) return ready;
+    // Not returned: by the time an awaiting caller ran, all who waited would have seen the same free place.
+    if (ready !== undefined) return use(ready);
   }
   const options = { retryDelayMs: limits.overloadRetryMs };
   throw gatewayFailure("OVERLOADED", service, `${owner} has as many calls as it takes`, options);

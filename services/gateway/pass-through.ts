@@ -90,9 +90,8 @@ export class PassThrough {
     this.#attempts += 1;
     const { backends, route } = this.#options;
     try {
-      const session = backends.session(route.owner, route.service);
-      if (!(session instanceof Promise)) this.#send(session);
-      else session.then((ready) => this.#send(ready)).catch((error: unknown) => this.#failWith(error));
+      const waiting = backends.withSession(route.owner, route.service, (session) => this.#send(session));
+      waiting?.catch((error: unknown) => this.#failWith(error));
     } catch (error) {
       this.#failWith(error);
     }
