@@ -6,7 +6,11 @@ import { createRecord } from "./record.ts";
 
 const empty = new Uint8Array();
 const request = { ...PlaceOrderRequest.decode(empty), requestId: "request-1" };
-const order = (id: string, state: Order_State = Order_State.CONFIRMED): Order => ({ ...Order.decode(empty), id, state });
+const order = (id: string, state: Order_State = Order_State.CONFIRMED): Order => ({
+  ...Order.decode(empty),
+  id,
+  state,
+});
 const buyer: Buyer = {
   customerId: "usr_1",
   call: () => Promise.reject(new Error("calls nobody")),
