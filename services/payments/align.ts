@@ -1,4 +1,4 @@
-import { isReason } from "#mesh/contract/errors.ts";
+import { isReason, type RpcError } from "#mesh/contract/errors.ts";
 import { carryOut, sha256 } from "./change-payment.ts";
 import { checkProvider, type Deps, fail } from "./deps.ts";
 import * as discrepancyStore from "./discrepancy-store.ts";
@@ -49,7 +49,7 @@ export async function align(deps: Deps, found: store.PaymentRow): Promise<Aligne
     [isRepaired, isUndone] = [true, isUndoing];
     payment = await store.loadPayment(deps.db, payment.id);
   }
-  throw fail("OUTCOME_UNKNOWN", "The payment changes faster than it can be compared; ask again.");
+  throw changesTooFast();
 }
 
 /** A gateway's record, and what a refund of it would be about. */
@@ -66,11 +66,24 @@ async function readRecord({ gateway }: Deps, payment: store.PaymentRow, referenc
   return { status: "ABSENT", currencyCode: payment.currencyCode, ...nothing };
 }
 
-async function settled(deps: Deps, payment: store.PaymentRow): Promise<store.PaymentRow> {
-  if (payment.pendingOperationId === undefined) return payment;
-  const operation = await operationStore.getOperation(deps.db, payment.pendingOperationId);
-  if (operation === undefined) throw new Error(`operation ${payment.pendingOperationId} is gone`);
-  return (await finish(deps, { operation, payment })).payment;
+/** The payment once nothing of it is under way. */
+async function settled(deps: Deps, found: store.PaymentRow): Promise<store.PaymentRow> {
+  let payment = found;
+  for (let look = 0; look < MAX_LOOKS; look += 1) {
+    if (payment.pendingOperationId === undefined) return payment;
+    const operation = await operationStore.getOperation(deps.db, payment.pendingOperationId);
+    if (operation === undefined) throw new Error(`operation ${payment.pendingOperationId} is gone`);
+    // One that ended since the payment was read has changed it.
+    payment =
+      operation.state === "PENDING"
+        ? (await finish(deps, { operation, payment })).payment
+        : await store.loadPayment(deps.db, payment.id);
+  }
+  throw changesTooFast();
+}
+
+function changesTooFast(): RpcError {
+  return fail("OUTCOME_UNKNOWN", "The payment changes faster than it can be compared; ask again.");
 }
 
 /** What the payment gateway calls an authorization that had been given up and came about after all. */

@@ -38,10 +38,18 @@ function discrepancyOf(row: Stored<DiscrepancyRow>): DiscrepancyRow {
   };
 }
 
-/** Notes a discrepancy; where one of the same payment or authorization is open, that one is brought up to date. */
+/**
+ * Notes a discrepancy; where one of the same payment or authorization is open, that one is brought up to date. An open
+ * one is a suspect from then on, whoever came upon it, so that it is looked at until both agree.
+ */
 export async function noteDiscrepancy(db: Queryable, row: DiscrepancyRow): Promise<void> {
   await db.query(
-    `insert into discrepancies (id, provider, kind, state, payment_id, authorization_reference, currency, our_state,
+    `with watched as (
+       insert into suspects (provider, subject, is_payment, next_look_time)
+       select $2, coalesce($5::text, $6), $5::text is not null, $12 where $4 = 'OPEN'
+       on conflict (provider, subject) do nothing
+     )
+     insert into discrepancies (id, provider, kind, state, payment_id, authorization_reference, currency, our_state,
        our_kept, gateway_state, gateway_kept, create_time, update_time)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
      on conflict (provider, coalesce(payment_id, authorization_reference)) where state = 'OPEN' do update
