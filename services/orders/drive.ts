@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Database } from "#mesh/postgres/index.ts";
 import type { OrderChanges } from "./changes.ts";
 import { commandsOf, transition } from "./domain.ts";
-import type { Order } from "./domain-order.ts";
+import { needsToken, type Order } from "./domain-order.ts";
 import { backoffMs } from "./domain-retry.ts";
 import type { Command, SagaEvent } from "./domain-saga.ts";
 import type { StepOutcome } from "./steps.ts";
@@ -131,8 +131,8 @@ async function waitAfterFailure(
   }
   const attempts = order.attempts + 1;
   const wait = backoffMs(attempts, deps.random());
-  // Only this process has the token: as long as it is good, nobody else could go on as well.
-  const held = token.use() !== undefined;
+  // Only this process has the token: as long as it is good and wanted, nobody else could go on as well.
+  const held = needsToken(order) && token.use() !== undefined;
   const inline = held || wait <= timings.inlineBackoffMs;
   const failure = {
     attempts,

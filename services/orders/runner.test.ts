@@ -132,6 +132,23 @@ it("notes a defect as a failed try, and tries again", async () => {
   expect(tries).toBe(2);
 });
 
+it("keeps an order between two tries while its payment token is wanted, and no longer", async () => {
+  const tokens: (string | undefined)[] = [];
+  const { admit } = start(async ({ kind }, _order, { token }) => {
+    if (kind === "reserve_stock") return { known: true, event: { kind: "stock_reserved", reservationId: "res_1" } };
+    if (kind !== "authorize_payment") return { known: false, error: "UNAVAILABLE" };
+    tokens.push(token);
+    if (tokens.length < 3) return { known: false, error: "UNAVAILABLE" };
+    return { known: true, event: { kind: "payment_declined", declineCode: "card_declined" } };
+  });
+  admit()?.start(await place("ord_1", 60_000), "tok_visa");
+  const letGo = () =>
+    database.db.query("select step from orders where step = 'release_stock' and attempts > 0 and lease_until is null");
+  await expect.poll(letGo, { timeout: 5_000 }).toEqual([{ step: "release_stock" }]);
+  // Let go of in between, it would have been taken up without one.
+  expect(tokens).toEqual(["tok_visa", "tok_visa", "tok_visa"]);
+});
+
 async function underWayOrders(): Promise<bigint | undefined> {
   const [row] = await database.db.query<{ readonly count: bigint }>(
     "select count(*) as count from orders where step <> 'done'",
