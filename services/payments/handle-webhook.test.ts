@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
 import { newId } from "#mesh/ids.ts";
@@ -153,6 +153,21 @@ describe("a webhook", () => {
     expect(await send(about("auth_of_nobody"))).toMatchObject(taken);
     const foreign = await there.authorize(newId("ord"));
     expect(await send(about(foreign))).toMatchObject(taken);
+  });
+
+  test("that is signed and no event is answered once and for all, does nothing, and is logged without its body", async () => {
+    const find = vi.spyOn(shop.gateway, "find");
+    const warn = vi.spyOn(shop.deps.log, "warn");
+    const odd = [null, "", "..", "../operations?x", "auth_\0", `auth_${"1".repeat(300)}`];
+    const bodies = ["junk", "[]", ...odd.map((id) => JSON.stringify({ id: newId("evt"), authorization_id: id }))];
+    for (const body of bodies)
+      expect(await send(body), body).toMatchObject({ ok: true, value: { eventId: "", first: false } });
+    expect(find).not.toHaveBeenCalled();
+    expect(warn.mock.calls.map(([fields]) => fields)).toEqual(
+      bodies.map((body) => ({ provider: "simulator", bytes: Buffer.byteLength(body) })),
+    );
+    find.mockRestore();
+    warn.mockRestore();
   });
 
   test("is forgotten after its time, and would then be a hint once more", async () => {

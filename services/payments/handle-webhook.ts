@@ -15,11 +15,16 @@ const MAX_CANDIDATES = 20;
 export const handleWebhook =
   (deps: Deps) =>
   async ({ provider, signature, body }: HandleWebhookRequest): Promise<HandleWebhookResponse> => {
-    const { db, clock, gateway } = deps;
+    const { db, clock, gateway, log } = deps;
     if (provider !== gateway.name) throw fail("PROVIDER_UNKNOWN", `There is no payment gateway ${provider} here.`);
     const event = gateway.parseWebhook(signature, body, clock.now());
     if (event === undefined)
       throw fail("SIGNATURE_INVALID", "The signature is not the payment gateway's, or is too old.");
+    if (event === "unreadable") {
+      // It would be no better the next time, so its sender is not to send it again.
+      log.warn({ provider, bytes: body.length }, "a signed webhook is no event of the payment gateway's; left alone");
+      return { eventId: "", first: false };
+    }
     if (await webhookStore.hasWebhookEvent(db, provider, event.id)) return { eventId: event.id, first: false };
     if (event.authorizationReference !== undefined) await bringUpToDate(deps, event.authorizationReference);
     const isFirst = await webhookStore.insertWebhookEvent(db, { provider, eventId: event.id, now: clock.now() });

@@ -31,8 +31,11 @@ export interface PaymentGateway {
    * that was read before; it may be on two. Never more than `MAX_PAGE_TRANSACTIONS`.
    */
   listTransactions(after: string | undefined): Promise<Done<TransactionPage> | Open>;
-  /** The event in a webhook, when the signature is the gateway's and fresh; undefined otherwise. */
-  parseWebhook(signature: string, body: Uint8Array, now: Date): WebhookEvent | undefined;
+  /**
+   * The event in a webhook, when the signature is the gateway's and fresh; undefined otherwise. What it names has the
+   * form of the gateway's ids, so that it can be asked for: a signed body that is no such event is `unreadable`.
+   */
+  parseWebhook(signature: string, body: Uint8Array, now: Date): WebhookEvent | "unreadable" | undefined;
 }
 
 /** How a request ended. */

@@ -17,6 +17,7 @@ import {
   type VoidRequest,
   type WebhookEvent,
 } from "../payment-gateway.ts";
+import { isEventId, readBody } from "./webhook-body.ts";
 
 export interface SimulatorSettings {
   /** Where its API is: `http://127.0.0.1:8090`. */
@@ -256,14 +257,24 @@ function text(value: unknown): string {
 
 const SIGNATURE = /^t=(?<time>\d{1,12}),v1=(?<digest>[0-9a-f]{64})$/;
 
+const AUTHORIZATION_ID = /^auth_\w{1,64}$/;
+
 /** `t=<seconds>,v1=<hex of HMAC-SHA256 over "<seconds>.<body>">` */
-function parseWebhook(secret: string, signature: string, body: Uint8Array, now: Date): WebhookEvent | undefined {
+function parseWebhook(
+  secret: string,
+  signature: string,
+  body: Uint8Array,
+  now: Date,
+): WebhookEvent | "unreadable" | undefined {
   const { time, digest } = SIGNATURE.exec(signature)?.groups ?? {};
   if (time === undefined || digest === undefined) return undefined;
   const expected = createHmac("sha256", secret).update(`${time}.`).update(body).digest();
   if (!timingSafeEqual(expected, Buffer.from(digest, "hex"))) return undefined;
   if (Math.abs(now.getTime() - Number(time) * 1_000) > MAX_SIGNATURE_AGE_MS) return undefined;
-  const event: unknown = JSON.parse(Buffer.from(body).toString("utf8"));
-  const about = field(event, "authorization_id");
-  return { id: text(field(event, "id")), authorizationReference: about === undefined ? undefined : text(about) };
+  const event = readBody(body);
+  const [id, about] = [field(event, "id"), field(event, "authorization_id")];
+  if (!isEventId(id)) return "unreadable";
+  if (about === undefined) return { id, authorizationReference: undefined };
+  if (typeof about !== "string" || !AUTHORIZATION_ID.test(about)) return "unreadable";
+  return { id, authorizationReference: about };
 }

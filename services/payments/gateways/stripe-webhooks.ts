@@ -1,5 +1,6 @@
 import Stripe from "stripe";
 import type { WebhookEvent } from "../payment-gateway.ts";
+import { isEventId, readBody } from "./webhook-body.ts";
 
 /** A signature that is older is refused, so that an overheard event cannot be sent again later. */
 const MAX_SIGNATURE_AGE_S = 300;
@@ -10,7 +11,7 @@ export function parseStripeWebhook(
   signature: string,
   body: Uint8Array,
   now: Date,
-): WebhookEvent | undefined {
+): WebhookEvent | "unreadable" | undefined {
   const { webhooks, errors } = Stripe;
   if (webhooks.signature === null) throw new Error("the stripe package came without its signatures");
   try {
@@ -20,17 +21,20 @@ export function parseStripeWebhook(
     throw error;
   }
   // Read here and not by the package, which throws at kinds of events that we take in and leave be.
-  const event: unknown = JSON.parse(Buffer.from(body).toString("utf8"));
-  const id = field(event, "id");
-  if (typeof id !== "string") throw new Error("Stripe sent an event without an id");
-  return { id, authorizationReference: intentOf(field(field(event, "data"), "object")) };
+  const event = readBody(body);
+  const [id, about] = [field(event, "id"), intentOf(field(field(event, "data"), "object"))];
+  if (!isEventId(id)) return "unreadable";
+  if (about === undefined) return { id, authorizationReference: undefined };
+  if (typeof about !== "string" || !INTENT_ID.test(about)) return "unreadable";
+  return { id, authorizationReference: about };
 }
 
+const INTENT_ID = /^pi_\w{1,250}$/;
+
 /** The PaymentIntent that an event is about: the object itself, or the one that a charge, refund or dispute belongs to. */
-function intentOf(object: unknown): string | undefined {
-  const isIntent = field(object, "object") === "payment_intent";
-  const reference = field(object, isIntent ? "id" : "payment_intent");
-  return typeof reference === "string" && reference !== "" ? reference : undefined;
+function intentOf(object: unknown): unknown {
+  if (field(object, "object") === "payment_intent") return field(object, "id") ?? "";
+  return field(object, "payment_intent") ?? undefined;
 }
 
 function field(value: unknown, name: string): unknown {

@@ -8,7 +8,7 @@ import { startPaymentGatewaySimulator } from "../../../simulators/payment-gatewa
 import { simulatorGateway } from "../gateways/simulator-gateway.ts";
 import { stripeGateway } from "../gateways/stripe-gateway.ts";
 import { startFakeStripe } from "./fake-stripe/fake-stripe.ts";
-import type { Bench } from "./gateway-contract.ts";
+import type { Bench, Webhook } from "./gateway-contract.ts";
 
 const LIFETIME_MS = 7 * 24 * 60 * 60 * 1_000;
 
@@ -28,19 +28,22 @@ export async function simulatorBench(): Promise<Bench> {
       ...{ insufficientFunds: "tok_insufficient_funds", unknown: "tok_of_nobody" },
     },
     expire: () => clock.advance(LIFETIME_MS),
-    webhook: (about, { at = clock.now(), secret = webhookSecret } = {}) => {
-      const event = { id: newId("evt"), authorization_id: about };
-      const body = Buffer.from(JSON.stringify(event));
-      const seconds = Math.floor(at.getTime() / 1_000);
-      const digest = createHmac("sha256", secret).update(`${seconds}.`).update(body).digest("hex");
-      return { signature: `t=${seconds},v1=${digest}`, body };
-    },
+    webhook: (about, { at = clock.now(), secret = webhookSecret } = {}) =>
+      sign(JSON.stringify({ id: newId("evt"), authorization_id: about }), at, secret),
+    signed: (body) => sign(body, clock.now(), webhookSecret),
     async close() {
       await link.close();
       await simulator.close();
       await removeFolder(dataDir);
     },
   };
+}
+
+function sign(text: string, at: Date, secret: string): Webhook {
+  const body = Buffer.from(text);
+  const seconds = Math.floor(at.getTime() / 1_000);
+  const digest = createHmac("sha256", secret).update(`${seconds}.`).update(body).digest("hex");
+  return { signature: `t=${seconds},v1=${digest}`, body };
 }
 
 /** The fake of Stripe behind its adapter. */
@@ -63,6 +66,8 @@ export async function stripeBench(clock: FakeClock = fakeClock()): Promise<Bench
       const object = about === undefined ? { id: "po_1", object: "payout" } : { id: about, object: "payment_intent" };
       return stripe.webhook({ id: newId("evt"), object: "event", type: "some.thing", data: { object } }, options);
     },
+    // Stripe signs in the same way.
+    signed: (body) => sign(body, clock.now(), webhookSecret),
     async close() {
       await link.close();
       await stripe.close();

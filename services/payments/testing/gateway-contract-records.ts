@@ -1,12 +1,11 @@
 import { expect } from "vitest";
-import { newId } from "#mesh/ids.ts";
 import {
   MAX_PAGE_TRANSACTIONS,
   type PaymentGateway,
   type Transaction,
   type TransactionPage,
 } from "../payment-gateway.ts";
-import { AMOUNT, type ContractCase, dealerOf, referenceOf } from "./gateway-contract.ts";
+import { AMOUNT, type ContractCase, dealerOf, referenceOf, type Webhook } from "./gateway-contract.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -75,8 +74,9 @@ const events: readonly ContractCase[] = [
   },
   {
     name: "reads a webhook that is its own, as often as it comes",
-    run: async ({ gateway, clock, webhook }) => {
-      const about = newId("any");
+    run: async (bench) => {
+      const { gateway, clock, webhook } = bench;
+      const about = await dealerOf(bench).authorized();
       const { signature, body } = webhook(about);
       const first = gateway.parseWebhook(signature, body, clock.now());
       expect(first).toEqual({ id: expect.stringMatching(/.+/), authorizationReference: about });
@@ -89,16 +89,31 @@ const events: readonly ContractCase[] = [
   },
   {
     name: "reads no webhook that is forged, changed or old",
-    run: async ({ gateway, clock, webhook }) => {
+    run: async (bench) => {
+      const { gateway, clock, webhook } = bench;
+      const about = await dealerOf(bench).authorized();
       const read = ({ signature, body }: ReturnType<typeof webhook>) =>
         gateway.parseWebhook(signature, body, clock.now());
-      const { signature, body } = webhook("pay_1");
-      expect(read(webhook("pay_1", { secret: "whsec_of_somebody_else" }))).toBeUndefined();
+      const { signature, body } = webhook(about);
+      expect(read(webhook(about, { secret: "whsec_of_somebody_else" }))).toBeUndefined();
       expect(read({ signature, body: Buffer.concat([body, Buffer.from(" ")]) })).toBeUndefined();
       expect(read({ signature: "nonsense", body })).toBeUndefined();
-      const old = (ageMs: number) => webhook("pay_1", { at: new Date(clock.now().getTime() - ageMs) });
+      const old = (ageMs: number) => webhook(about, { at: new Date(clock.now().getTime() - ageMs) });
       expect(read(old(299_000))).toBeDefined();
       expect(read(old(301_000))).toBeUndefined();
+    },
+  },
+  {
+    name: "takes a signed body that is no event, or names what cannot be its own, for unreadable",
+    run: async ({ gateway, clock, webhook, signed }) => {
+      const read = ({ signature, body }: Webhook) => gateway.parseWebhook(signature, body, clock.now());
+      for (const body of ["", "{", "null", "[]", "7", "{}", '{"id":null}', '{"id":""}', '{"id":"evt_\\u0000"}'])
+        expect(read(signed(body)), body).toBe("unreadable");
+      expect(read(signed(JSON.stringify({ id: `evt_${"1".repeat(300)}` })))).toBe("unreadable");
+      for (const about of [null, "", 7, {}, "..", "../operations?x", "auth_1/..", "pi_1\0", "auth_1\0"])
+        expect(read(webhook(about)), JSON.stringify(about)).toBe("unreadable");
+      for (const prefix of ["auth_", "pi_"])
+        expect(read(webhook(`${prefix}${"1".repeat(300)}`)), prefix).toBe("unreadable");
     },
   },
 ];

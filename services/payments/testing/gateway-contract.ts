@@ -15,8 +15,10 @@ export interface Bench {
   loseNext(what: "request" | "answer"): void;
   /** Lets the time of an authorization run out. */
   expire(authorizationReference: string): void;
-  /** What the gateway would send about an authorization, or about something else. */
-  webhook(about: string | undefined, options?: { readonly at?: Date; readonly secret?: string }): Webhook;
+  /** What the gateway would send about an authorization, or about something else; `about` need not be one's name. */
+  webhook(about: unknown, options?: { readonly at?: Date; readonly secret?: string }): Webhook;
+  /** Any body, with the gateway's signature. */
+  signed(body: string): Webhook;
   close(): Promise<void>;
 }
 

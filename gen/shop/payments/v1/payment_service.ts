@@ -163,7 +163,7 @@ export interface HandleWebhookRequest {
 
 /** It was taken in. */
 export interface HandleWebhookResponse {
-  /** The payment gateway's id for the event. */
+  /** The payment gateway's id for the event; empty when what it signed is no event that we can read, which changes nothing. */
   readonly eventId: string;
   /** Whether it was new; a repeated event changes nothing. */
   readonly first: boolean;
