@@ -13,6 +13,7 @@ import {
   refundAsked,
   restocked,
   returnRefunded,
+  withdrawn,
 } from "./testing/saga-events.ts";
 
 describe("what is due", () => {
@@ -27,6 +28,35 @@ describe("what is due", () => {
   ])("keeps an order from being undone as a whole: %s", (_what, events) => {
     expect(transition(after(...paid, ...events), cancel).ok).toBe(false);
   });
+
+  it.each([
+    ["nothing else was touched: it is cancelled", [], true],
+    ["another one is on its way", [{ kind: "return_announced", amount: 100n }], false],
+    ["money is due", [refundAsked], false],
+    ["money was given back", [refundAsked, moneyRefunded], false],
+  ] as const satisfies readonly (readonly [string, readonly SagaEvent[], boolean])[])(
+    "is nothing for a return that was withdrawn; and when %s",
+    (_what, events, cancelled) => {
+      const before = after(...paid, ...events);
+      const gone = [announced, withdrawn].reduce((saga, event) => move(saga, event).saga, before);
+      expect(gone).toEqual({ ...before, withdrawn: 1 });
+      expect(transition(gone, cancel).ok).toBe(cancelled);
+    },
+  );
+
+  it.each([
+    ["none was announced", []],
+    ["it is here", [announced, received]],
+    ["it is refunded", [announced, received, restocked, returnRefunded]],
+    ["it was withdrawn", [announced, withdrawn]],
+    ["less was announced", [{ kind: "return_announced", amount: 999n }]],
+    ["less was announced and money is due", [{ kind: "return_announced", amount: 999n }, refundAsked]],
+  ] as const satisfies readonly (readonly [string, readonly SagaEvent[]])[])(
+    "cannot be withdrawn when %s",
+    (_what, events) => {
+      expect(transition(after(...paid, ...events), withdrawn).ok).toBe(false);
+    },
+  );
 
   it("is never more than was paid, with all that is promised and given back", () => {
     const free: SagaEvent = { kind: "return_announced", amount: 0n };
@@ -81,6 +111,7 @@ describe("what is due", () => {
   it.each([
     ["money that was given back", ask(1n), { kind: "payment_refunded", amount: 1n } as const],
     ["returns that are on their way", { kind: "return_announced", amount: 1n } as const, undefined],
+    ["returns that were withdrawn", announced, withdrawn],
   ])("is promised a limited number of times, counting %s", (_what, promise, worked) => {
     let saga = after(...paid);
     for (let i = 0; i < MAX_GIVEN_BACK; i += 1) {

@@ -5,9 +5,21 @@ export function refundable({ total, refunded, promised }: Saga): bigint {
   return total - refunded - promised;
 }
 
-/** Whether one more return or refund may be promised. One that is promised is counted as announced, and then as due. */
-export function mayPromiseMore({ announced, dues }: Pick<Saga, "announced" | "dues">): boolean {
-  return announced + dues < MAX_GIVEN_BACK;
+/**
+ * Whether one more return or refund may be promised. One that is promised is counted as announced, and then as due, or as
+ * withdrawn.
+ */
+export function mayPromiseMore({
+  announced,
+  withdrawn,
+  dues,
+}: Pick<Saga, "announced" | "withdrawn" | "dues">): boolean {
+  return announced + withdrawn + dues < MAX_GIVEN_BACK;
+}
+
+/** What is promised for returns that were announced and are not here, in minor units. */
+function promisedForAnnounced({ due, promised }: Saga): bigint {
+  return due.reduce((left, entry) => left - entry.amount, promised);
 }
 
 /** Whether an order can be undone as a whole: no goods came or will come back, and no money was or will be given back. */
@@ -32,10 +44,16 @@ export function onPaidRequest(saga: Saga, event: SagaEvent): Move {
       const promised = saga.promised + event.amount;
       return { announced: saga.announced + 1, promised, note: "return announced" };
     }
+    case "return_withdrawn": {
+      const { amount } = event;
+      if (saga.announced === 0 || amount < 0n || amount > promisedForAnnounced(saga)) return undefined;
+      const [announced, withdrawn] = [saga.announced - 1, saga.withdrawn + 1];
+      return { announced, withdrawn, promised: saga.promised - amount, note: "return withdrawn" };
+    }
     case "return_received": {
       const { returnId, lines, amount } = event;
-      const forAnnounced = saga.due.reduce((left, entry) => left - entry.amount, saga.promised);
-      if (saga.announced === 0 || lines.length === 0 || amount < 0n || amount > forAnnounced) return undefined;
+      if (saga.announced === 0 || lines.length === 0) return undefined;
+      if (amount < 0n || amount > promisedForAnnounced(saga)) return undefined;
       const moved = enqueue(saga, { returnId, lines, amount });
       return moved && { ...moved, announced: saga.announced - 1, note: "goods came back" };
     }

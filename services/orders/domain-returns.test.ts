@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { transition } from "./domain.ts";
 import type { Order, OrderLine } from "./domain-order.ts";
-import { checkRefund, planReturn, withAnnounced, withReturned } from "./domain-returns.ts";
+import { checkRefund, planReturn, withAnnounced, withReturned, withWithdrawn } from "./domain-returns.ts";
 import type { ReturnedLine, SagaEvent } from "./domain-saga.ts";
 import { newOrder } from "./testing/orders.ts";
 import { after, paid, success } from "./testing/saga-events.ts";
@@ -77,6 +77,7 @@ describe("any run of returns and refunds", () => {
     | { readonly kind: "announce"; readonly sku: string; readonly quantity: bigint }
     | { readonly kind: "refund"; readonly amount: bigint }
     | { readonly kind: "receive" }
+    | { readonly kind: "withdraw" }
     | { readonly kind: "work" };
   const act: fc.Arbitrary<Act> = fc.oneof(
     fc.record({
@@ -86,6 +87,7 @@ describe("any run of returns and refunds", () => {
     }),
     fc.record({ kind: fc.constant("refund" as const), amount: fc.bigInt({ min: 1n, max: 800n }) }),
     fc.constant({ kind: "receive" as const }),
+    fc.constant({ kind: "withdraw" as const }),
     fc.constant({ kind: "work" as const }),
   );
 
@@ -118,6 +120,12 @@ describe("any run of returns and refunds", () => {
         if (first === undefined) return { order, announced };
         const here = moved(order, { kind: "return_received", returnId: "ret_1", ...first });
         return { order: { ...here, lines: withReturned(order.lines, first.lines) }, announced: rest };
+      }
+      case "withdraw": {
+        const [first, ...rest] = announced;
+        if (first === undefined) return { order, announced };
+        const gone = moved(order, { kind: "return_withdrawn", amount: first.amount });
+        return { order: { ...gone, lines: withWithdrawn(order.lines, first.lines) }, announced: rest };
       }
       case "work":
         return order.step === "done" ? { order, announced } : { order: moved(order, success(order)), announced };

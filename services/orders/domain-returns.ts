@@ -5,7 +5,7 @@ import { fail, ok, type Result } from "./domain-result.ts";
 import { isPaid, MAX_GIVEN_BACK, type OrderState, type ReturnedLine } from "./domain-saga.ts";
 
 /** The life of a return; see `shop.orders.v1.Return.State`. */
-export type ReturnState = "REQUESTED" | "RECEIVED" | "REFUNDED";
+export type ReturnState = "REQUESTED" | "RECEIVED" | "REFUNDED" | "CANCELLED";
 
 /** Goods of an order that come back. */
 export interface OrderReturn {
@@ -71,6 +71,11 @@ export function checkRefund(order: Order, amount: Money): Result<undefined, Refu
 /** The lines of an order once these goods are announced. */
 export function withAnnounced(lines: readonly OrderLine[], goods: readonly ReturnedLine[]): readonly OrderLine[] {
   return lines.map((line) => ({ ...line, announcedQuantity: line.announcedQuantity + unitsOf(line, goods) }));
+}
+
+/** The lines of an order once it is known that these goods, which were announced, will not come. */
+export function withWithdrawn(lines: readonly OrderLine[], goods: readonly ReturnedLine[]): readonly OrderLine[] {
+  return lines.map((line) => ({ ...line, announcedQuantity: line.announcedQuantity - unitsOf(line, goods) }));
 }
 
 /** The lines of an order once these goods, which were announced, are here. */

@@ -76,7 +76,8 @@ export const MAX_DUE = 32;
 
 /**
  * How many returns and refunds an order has in its whole life. Each can be a refund of its own, and a payment gateway makes
- * only so many of one capture: the port asks for this many. What is beyond it would be promised and never given.
+ * only so many of one capture: the port asks for this many. What is beyond it would be promised and never given. Withdrawn
+ * returns count as well, so that no history grows without end.
  */
 export const MAX_GIVEN_BACK = 50;
 
@@ -120,6 +121,8 @@ export interface Saga {
   readonly promised: bigint;
   /** How many returns were announced and are not here yet. */
   readonly announced: number;
+  /** How many returns were announced and withdrawn. */
+  readonly withdrawn: number;
   /** How many entries ever became due. */
   readonly dues: number;
   /** Those that are not worked off, in order of their `seq`; the first is being worked off. */
@@ -143,6 +146,7 @@ export function newSaga(total: bigint): Saga {
     refunded: 0n,
     promised: 0n,
     announced: 0,
+    withdrawn: 0,
     dues: 0,
     due: [],
   };
@@ -186,6 +190,8 @@ export type Request =
   | { readonly kind: "cancel_requested" }
   /** Goods will come back, for so much money. */
   | { readonly kind: "return_announced"; readonly amount: bigint }
+  /** Goods that were announced, for so much money, will not come. */
+  | { readonly kind: "return_withdrawn"; readonly amount: bigint }
   /** Goods that were announced are here. */
   | {
       readonly kind: "return_received";

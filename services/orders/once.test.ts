@@ -112,6 +112,23 @@ testOnce(OrderService, () => test.shop.mesh, {
       };
     },
   },
+  cancelReturn: {
+    callers: shoppers,
+    prepare: async (caller, requestId) => {
+      const paid = await paidOrder(test.shop, { "SKU-1": 3n }, { id: userIdOf(caller) });
+      const [returnId, another] = [
+        returnIdOf(await paid.announce({ "SKU-1": 1n })),
+        returnIdOf(await paid.announce({ "SKU-1": 1n })),
+      ];
+      const request = { requestId, returnId, note: "" };
+      return {
+        request,
+        other: () => ({ ...request, returnId: another }),
+        effect: () => entries("return withdrawn%", paid.id),
+        once: [1],
+      };
+    },
+  },
   receiveReturn: {
     callers: () => [person("warehouse"), person("admin")],
     prepare: async (_, requestId) => {

@@ -89,7 +89,7 @@ create table order_returns (
   constraint order_returns_request_once UNIQUE (requested_by, request_id),
   constraint order_returns_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id),
   constraint order_returns_refund_check CHECK (refund >= 0),
-  constraint order_returns_state_check CHECK (state = ANY (ARRAY['REQUESTED'::text, 'RECEIVED'::text, 'REFUNDED'::text]))
+  constraint order_returns_state_check CHECK (state = ANY (ARRAY['REQUESTED'::text, 'RECEIVED'::text, 'REFUNDED'::text, 'CANCELLED'::text]))
 );
 CREATE INDEX order_returns_by_customer ON order_returns USING btree (customer_id, id DESC);
 CREATE INDEX order_returns_by_order ON order_returns USING btree (order_id, id DESC);
@@ -135,6 +135,7 @@ create table orders (
   announced integer not null default 0,
   dues integer not null default 0,
   dues_settled integer not null default 0,
+  withdrawn integer not null default 0,
   constraint orders_pkey PRIMARY KEY (id),
   constraint orders_request_once UNIQUE (customer_id, request_id),
   constraint orders_accepted CHECK ((state <> ALL (ARRAY['CONFIRMED'::text, 'PAID'::text, 'SHIPPED'::text, 'COMPLETED'::text])) OR reservation_id IS NOT NULL AND payment_id IS NOT NULL),
@@ -174,7 +175,8 @@ CASE state
 END),
   constraint orders_subtotal_check CHECK (subtotal >= 0),
   constraint orders_total CHECK (total = (subtotal + shipping_price) AND refunded >= 0 AND promised >= 0 AND (refunded + promised) <= total),
-  constraint orders_total_check CHECK (total > 0)
+  constraint orders_total_check CHECK (total > 0),
+  constraint orders_withdrawn_check CHECK (withdrawn >= 0)
 );
 CREATE INDEX orders_by_customer ON orders USING btree (customer_id, id DESC);
 CREATE INDEX orders_due_by_time ON orders USING btree (next_attempt_time) WHERE step <> 'done'::text;

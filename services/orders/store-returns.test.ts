@@ -83,6 +83,15 @@ const receive = (goods: OrderReturn): Promise<boolean> =>
     return asked !== undefined;
   });
 
+const withdraw = (goods: OrderReturn): Promise<boolean> =>
+  db.transaction(async (tx) => {
+    const locked = await returnStore.lockReturn(tx, goods.id);
+    if (locked?.goods.state !== "REQUESTED") return false;
+    const asked = await ask(tx, goods.orderId, { kind: "return_withdrawn", amount: 250n });
+    if (asked !== undefined) await returnStore.cancelReturn(tx, goods);
+    return asked !== undefined;
+  });
+
 const refund = (order: Order, amount: bigint, requestId: string): Promise<boolean> =>
   db.transaction(async (tx) => {
     const asked = await ask(tx, order.id, { kind: "refund_requested", amount });
@@ -124,6 +133,35 @@ describe("a return", () => {
       expect((await Promise.all([receive(goods), receive(goods)])).sort()).toEqual([false, true]);
       expect(await read(goods.orderId)).toMatchObject({ dues: 1, promised: 250n });
     }
+  });
+
+  it.each([
+    ["received", receive],
+    ["withdrawn again", withdraw],
+  ])("is withdrawn, or %s, when both come at the same time", async (_what, other) => {
+    for (let round = 0; round < 5; round += 1) {
+      const goods = await announced(`ret_${round}`, await paidOrder(`ord_${round}`));
+      expect((await Promise.all([withdraw(goods), other(goods)])).sort()).toEqual([false, true]);
+      const order = await read(goods.orderId);
+      const state = (await returnStore.getReturn(db, goods.id))?.state;
+      const gone = state === "CANCELLED";
+      expect(state).toBe(gone || other === withdraw ? "CANCELLED" : "RECEIVED");
+      const counts = gone ? { withdrawn: 1, promised: 0n, dues: 0 } : { withdrawn: 0, promised: 250n, dues: 1 };
+      expect(order).toMatchObject({ ...counts, announced: 0 });
+      expect(order.lines[1]).toMatchObject({ announcedQuantity: 0n, returnedQuantity: gone ? 0n : 1n });
+    }
+  });
+
+  it("is still announced when the transaction that withdraws it does not end", async () => {
+    const goods = await announced("ret_1", await paidOrder("ord_1"));
+    const order = await read("ord_1");
+    const cut = db.transaction(async (tx) => {
+      await ask(tx, order.id, { kind: "return_withdrawn", amount: 250n });
+      await returnStore.cancelReturn(tx, goods);
+      throw new Error("cut");
+    });
+    await expect(cut).rejects.toThrow("cut");
+    expect([await read("ord_1"), await returnStore.getReturn(db, "ret_1")]).toEqual([order, goods]);
   });
 
   it("is announced, or its order is cancelled, when both come at the same time", async () => {

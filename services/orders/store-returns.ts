@@ -2,6 +2,7 @@ import type { Queryable } from "#mesh/postgres/index.ts";
 import type { Order } from "./domain-order.ts";
 import type { OrderReturn, ReturnState } from "./domain-returns.ts";
 import type { Due } from "./domain-saga.ts";
+import { lockOrder } from "./store.ts";
 import { getReturnLines } from "./store-rows.ts";
 
 /** Who asked for something under which request_id: together they name it for ever. */
@@ -84,6 +85,27 @@ export async function receiveReturn(
   return row.time;
 }
 
+/**
+ * Books that the goods of a return will not come, and frees its units. The transaction has locked the order, has seen that
+ * the return is REQUESTED, and moves the order on. Returns when that is.
+ */
+export async function cancelReturn(tx: Queryable, { id, orderId }: Pick<OrderReturn, "id" | "orderId">): Promise<Date> {
+  const [row] = await tx.query<{ readonly time: Date }>(
+    `with cancelled as (
+       update order_returns set state = 'CANCELLED', update_time = now() where id = $1 and state = 'REQUESTED'
+       returning id, update_time
+     ), counted as (
+       update order_lines set announced_quantity = announced_quantity - line.quantity
+       from cancelled join order_return_lines as line on line.return_id = cancelled.id
+       where order_lines.order_id = $2 and order_lines.sku = line.sku
+     )
+     select update_time as time from cancelled`,
+    [id, orderId],
+  );
+  if (row === undefined) throw new Error(`The return ${id} is not REQUESTED though its order is locked.`);
+  return row.time;
+}
+
 /** Makes money due for which no goods come back. The transaction has locked the order, and moves it on. */
 export async function insertDue(
   tx: Queryable,
@@ -121,6 +143,18 @@ export async function findReturnByRequest(
 export async function getReturn(db: Queryable, id: string): Promise<OrderReturn | undefined> {
   const [found] = await select(db, "id = $1", [id]);
   return found;
+}
+
+/** One return with its order, which nobody else changes before the transaction ends. */
+export async function lockReturn(
+  tx: Queryable,
+  id: string,
+): Promise<{ readonly goods: OrderReturn; readonly order: Order } | undefined> {
+  const found = await getReturn(tx, id);
+  const order = found && (await lockOrder(tx, found.orderId));
+  // Again, as it is under the lock of its order.
+  const goods = order && (await getReturn(tx, id));
+  return order && goods && { goods, order };
 }
 
 /** Sorts after every id. */

@@ -6,7 +6,7 @@ import type { Due, OrderState, Rejection, ReturnedLine, Step } from "./domain-sa
 export const orderColumns = `
   id, customer_id, cart_id, state, step, holds, reservation_id, payment_id, rejection_reason, rejection_message,
   rejection_metadata, fence, attempts, version, currency_code, subtotal, shipping_price, total, refunded, promised,
-  announced, dues, dues_settled, cart_cleared, email, address, shipping_option_id, shipping_option_title, shipping_min_days, shipping_max_days, create_time, update_time`;
+  announced, withdrawn, dues, dues_settled, cart_cleared, email, address, shipping_option_id, shipping_option_title, shipping_min_days, shipping_max_days, create_time, update_time`;
 
 /** A row of `orders`, as `orderColumns` has it. */
 export interface OrderRow {
@@ -31,6 +31,7 @@ export interface OrderRow {
   readonly refunded: bigint;
   readonly promised: bigint;
   readonly announced: number;
+  readonly withdrawn: number;
   readonly dues: number;
   readonly dues_settled: number;
   readonly cart_cleared: boolean;
@@ -184,6 +185,7 @@ function toOrder(row: OrderRow, parts: Pick<Order, "lines" | "history" | "due">)
     refunded: row.refunded,
     promised: row.promised,
     announced: row.announced,
+    withdrawn: row.withdrawn,
     dues: row.dues,
     cartCleared: row.cart_cleared,
     ...parts,

@@ -184,10 +184,11 @@ export async function redirectOrder(
   moved: Pick<Moved, "saga" | "actor" | "note">,
 ): Promise<HistoryEntry> {
   const { saga, actor, note } = moved;
-  const values = [order.id, saga.state, saga.step, saga.promised, saga.announced, saga.dues, actor, note];
+  const { state, step, promised, announced, withdrawn, dues } = saga;
+  const values = [order.id, state, step, promised, announced, withdrawn, dues, actor, note];
   const [row] = await tx.query<EntryRow>(redirectText, values);
   if (row === undefined) throw new Error(`The order ${order.id} is gone though it is locked.`);
-  return { seq: row.seq, time: row.time, state: saga.state, actor, note };
+  return { seq: row.seq, time: row.time, state, actor, note };
 }
 
 const redirectText = `
@@ -195,7 +196,7 @@ const redirectText = `
     select id as at_id, state = $2 and step = $3 as same from orders where id = $1
   ), moved as (
     update orders set
-      state = $2, step = $3, promised = $4, announced = $5, dues = $6,
+      state = $2, step = $3, promised = $4, announced = $5, withdrawn = $6, dues = $7,
       attempts = case when same then attempts else 0 end,
       backoff_ms = case when same then backoff_ms else 0 end,
       last_error = case when same then last_error else '' end,
@@ -206,7 +207,7 @@ const redirectText = `
     returning id, version, update_time, state, step
   )
   insert into order_events (order_id, seq, time, state, step, actor, note)
-  select id, version, update_time, state, step, $7, $8 from moved
+  select id, version, update_time, state, step, $8, $9 from moved
   returning seq, time`;
 
 /** Makes an order due at once if it failed at least `minAttempts` times in its present step. False when it has not. */

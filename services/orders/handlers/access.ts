@@ -24,9 +24,13 @@ export function seesAllReturns(call: Call): boolean {
 
 /** The order, if there is one and the caller may see it. Somebody else's is no different from none. */
 export function visibleTo(call: Call, order: Order | undefined): Order {
-  const visible = order !== undefined && (order.customerId === call.user?.id || isStaff(call));
-  if (!visible) throw orderFailure({ kind: "order_not_found" });
+  if (order === undefined || !maySee(call, order)) throw orderFailure({ kind: "order_not_found" });
   return order;
+}
+
+/** Whether an order, and what belongs to it, is the caller's own, or the caller is staff. */
+export function maySee(call: Call, { customerId }: Order): boolean {
+  return customerId === call.user?.id || isStaff(call);
 }
 
 /** Who does it, for the history. */

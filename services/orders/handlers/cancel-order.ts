@@ -32,7 +32,7 @@ function conflict(state: OrderState): string {
   switch (state) {
     case "CONFIRMED":
     case "PAID":
-      return "Goods or money of the order were given back, or will be; announce a return of the rest instead.";
+      return "Goods or money of the order were given back, or will be; withdraw what is announced, or return the rest.";
     case "PENDING":
       return "The order is about to be rejected by itself.";
     case "SHIPPED":

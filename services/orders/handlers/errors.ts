@@ -2,7 +2,7 @@ import { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contract.t
 import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
 import { failures, invalidArgument, meshFailure } from "#mesh/contract/errors.ts";
 import type { ExpectationError, PricingError } from "../domain-money.ts";
-import type { RefundError, ReturnError } from "../domain-returns.ts";
+import type { RefundError, ReturnError, ReturnState } from "../domain-returns.ts";
 import type { OrderState, Rejection } from "../domain-saga.ts";
 
 /** Why a cart is not quoted, or not bought. */
@@ -17,7 +17,7 @@ export type CheckoutError =
 /** Why nothing is done with an order. */
 export type OrderError =
   | { readonly kind: "order_not_found" }
-  | { readonly kind: "state_conflict"; readonly state: OrderState; readonly why: string }
+  | { readonly kind: "state_conflict"; readonly state: OrderState | ReturnState; readonly why: string }
   | { readonly kind: "order_not_stuck" }
   | { readonly kind: "return_not_found" }
   | { readonly kind: "request_id_reused"; readonly requestId: string }

@@ -2,6 +2,7 @@ import type { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contr
 import type { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
 import type { Handlers } from "#mesh/contract/contract.ts";
 import { cancelOrder } from "./cancel-order.ts";
+import { cancelReturn } from "./cancel-return.ts";
 import { createReturn } from "./create-return.ts";
 import type { Deps } from "./deps.ts";
 import { listReturns } from "./list-returns.ts";
@@ -25,6 +26,7 @@ export function orderHandlers(deps: Deps): Handlers<typeof OrderService> {
     watchOrder: watchOrder(deps),
     cancelOrder: cancelOrder(deps),
     createReturn: createReturn(deps),
+    cancelReturn: cancelReturn(deps),
     receiveReturn: receiveReturn(deps),
     listReturns: listReturns(deps),
     refundOrder: refundOrder(deps),

@@ -73,7 +73,7 @@ export function stateOf(state: Order_State): OrderState | undefined {
   return (Object.keys(stepsOf) as OrderState[]).find((name) => Order_State[name] === state);
 }
 
-const returnStates: readonly ReturnState[] = ["REQUESTED", "RECEIVED", "REFUNDED"];
+const returnStates: readonly ReturnState[] = ["REQUESTED", "RECEIVED", "REFUNDED", "CANCELLED"];
 
 /** The same of a return. */
 export function returnStateOf(state: Return_State): ReturnState | undefined {

@@ -3,7 +3,6 @@ import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Order } from "../domain-order.ts";
 import { withReturned } from "../domain-returns.ts";
-import * as store from "../store.ts";
 import * as returnStore from "../store-returns.ts";
 import { ask, noRoom } from "./ask.ts";
 import type { Deps } from "./deps.ts";
@@ -17,13 +16,13 @@ export const receiveReturn =
     const { returnId } = request;
     let changed: Order | undefined;
     const response = await once(db, call, request, clock, async (tx): Promise<ReceiveReturnResponse> => {
-      const found = await returnStore.getReturn(tx, returnId);
-      const order = found && (await store.lockOrder(tx, found.orderId));
-      // Again, as it is under the lock of its order.
-      const goods = order && (await returnStore.getReturn(tx, returnId));
-      if (order === undefined || goods === undefined) throw orderFailure({ kind: "return_not_found" });
-      if (goods.state !== "REQUESTED") return { orderReturn: returnMessage(goods) };
-      const { lines, refund } = goods;
+      const locked = await returnStore.lockReturn(tx, returnId);
+      if (locked === undefined) throw orderFailure({ kind: "return_not_found" });
+      const { goods, order } = locked;
+      const { state, lines, refund } = goods;
+      if (state === "CANCELLED")
+        throw orderFailure({ kind: "state_conflict", state, why: "The return was withdrawn." });
+      if (state !== "REQUESTED") return { orderReturn: returnMessage(goods) };
       const event = { kind: "return_received", returnId, lines, amount: refund.minorUnits } as const;
       const asked = await ask(tx, call, order, { event, remark: returnId });
       if (asked === undefined) throw noRoom(order);

@@ -1,9 +1,10 @@
 import { transition } from "../domain.ts";
 import type { Order } from "../domain-order.ts";
 import { STUCK_ATTEMPTS } from "../domain-retry.ts";
-import { checkRefund, planReturn, withAnnounced, withReturned } from "../domain-returns.ts";
+import { checkRefund, planReturn, withAnnounced, withReturned, withWithdrawn } from "../domain-returns.ts";
 import type { SagaEvent } from "../domain-saga.ts";
 import type { OrdersTable } from "./table.ts";
+import { Violation } from "./world.ts";
 
 // What people ask of orders: each is one transaction with the order locked, as in the handler of its name.
 
@@ -40,6 +41,17 @@ export function announceReturn(table: OrdersTable, orderId: string, units: bigin
   if (!ask(table, order, { kind: "return_announced", amount: refund }, "buyer")) return;
   const id = `ret_${table.returns.size + 1}`;
   table.putReturn({ id, orderId, lines, refund, state: "REQUESTED" }, withAnnounced(order.lines, lines));
+}
+
+/** As `handlers/cancel-return.ts`. */
+export function withdrawReturn(table: OrdersTable, returnId: string): void {
+  const given = table.returns.get(returnId);
+  const order = table.getOrder(given?.orderId ?? "");
+  if (given?.state !== "REQUESTED" || order === undefined) return;
+  if (!ask(table, order, { kind: "return_withdrawn", amount: given.refund }, "buyer")) {
+    throw new Violation(`${returnId} is REQUESTED, and ${order.id} refuses to withdraw it`);
+  }
+  table.putReturn({ ...given, state: "CANCELLED" }, withWithdrawn(order.lines, given.lines));
 }
 
 /** As `handlers/receive-return.ts`. */

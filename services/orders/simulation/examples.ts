@@ -6,6 +6,7 @@ type Entry = Schedule["script"][number];
 const afterHolds = { kind: "clock jumps", ms: 960_000 } as const;
 const announces = { kind: "announce return", order: 0, process: 0, units: 1 } as const;
 const receives = { kind: "receive return", returned: 0, process: 0 } as const;
+const withdraws = { kind: "withdraw return", returned: 0, process: 0 } as const;
 const refunds = { kind: "refund", order: 0, process: 0, amount: 10 } as const;
 
 /** Schedules that are worth a name, and such as lead where chance seldom does. They are run with the others, and first. */
@@ -86,6 +87,61 @@ export const examples: readonly {
     }),
     ends: ["PAID"],
     takes: ["PAID/clear_cart return_announced", "PAID/clear_cart refund_requested", "PAID/clear_cart return_received"],
+  },
+  {
+    name: "a return is withdrawn while the cart cannot be cleared",
+    schedule: calm({
+      script: [
+        { wait: 0, kind: "callee crashes", callee: "cart", ms: 180_000 },
+        buys({}),
+        { wait: 19, ...announces },
+        { wait: 5, ...withdraws },
+      ],
+    }),
+    ends: ["PAID"],
+    takes: ["PAID/clear_cart return_withdrawn"],
+  },
+  {
+    name: "a return is withdrawn, and its order is cancelled after all",
+    schedule: calm({
+      script: [
+        buys({}),
+        { wait: "rest", ...announces },
+        { wait: "rest", ...withdraws },
+        { ...cancels(0), wait: "rest" },
+      ],
+    }),
+    ends: ["CANCELLED"],
+    takes: ["PAID/done return_withdrawn", "PAID/done cancel_requested"],
+  },
+  {
+    name: "a return is withdrawn while another is taken back",
+    schedule: calm({
+      script: [
+        buys({ units: [2, 2] }),
+        { wait: "rest", ...announces },
+        { wait: "rest", ...announces },
+        { wait: "rest", ...receives },
+        { wait: 3, ...withdraws, returned: 1 },
+      ],
+      faults: [{ message: 27, fate: "slow there" }],
+    }),
+    ends: ["PAID"],
+    takes: ["PAID/restock return_withdrawn"],
+  },
+  {
+    name: "a return is withdrawn while money is given back",
+    schedule: calm({
+      script: [
+        buys({ units: [2, 2] }),
+        { wait: "rest", ...announces },
+        { wait: "rest", ...refunds },
+        { wait: 1, ...withdraws },
+      ],
+      faults: [{ message: 26, fate: "slow there" }],
+    }),
+    ends: ["PAID"],
+    takes: ["PAID/refund_payment return_withdrawn"],
   },
   {
     name: "a buyer cancels while the cart cannot be cleared",

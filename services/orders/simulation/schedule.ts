@@ -9,7 +9,7 @@ export type Act =
   | { readonly kind: "press again" | "cancel" | "retry"; readonly order: number; readonly process: number }
   | { readonly kind: "refund"; readonly order: number; readonly process: number; readonly amount: number }
   | { readonly kind: "announce return"; readonly order: number; readonly process: number; readonly units: number }
-  | { readonly kind: "receive return"; readonly returned: number; readonly process: number }
+  | { readonly kind: "receive return" | "withdraw return"; readonly returned: number; readonly process: number }
   | { readonly kind: "crash" | "pause" | "stop"; readonly process: number; readonly ms: number }
   | { readonly kind: "callee crashes"; readonly callee: Callee; readonly ms: number }
   | { readonly kind: "clock jumps"; readonly ms: number };
@@ -77,6 +77,7 @@ const announce = fc.record({
   units: fc.integer({ min: 1, max: 2 }),
 });
 const receive = fc.record({ wait, kind: fc.constant("receive return" as const), returned: fc.nat(3), process });
+const withdraw = fc.record({ wait, kind: fc.constant("withdraw return" as const), returned: fc.nat(3), process });
 const ask = fc.record({
   wait,
   kind: fc.constantFrom("cancel", "cancel", "cancel", "press again", "press again", "retry"),
@@ -121,7 +122,10 @@ const blow = fc.oneof(
 /** While orders are placed, and once they are: then each comes close upon the one before. */
 const act = fc.oneof({ weight: 4, arbitrary: ask }, { weight: 5, arbitrary: blow }, { weight: 1, arbitrary: buy });
 const lateAsk = fc.oneof(
-  ...[ask, refund, announce, announce, receive, receive, receive].map((arbitrary) => ({ weight: 1, arbitrary })),
+  ...[ask, refund, announce, announce, receive, receive, receive, withdraw].map((arbitrary) => ({
+    weight: 1,
+    arbitrary,
+  })),
 );
 const lateAct = fc
   .tuple(

@@ -1,5 +1,5 @@
 import { type Answers, type Purchase, press } from "./buyers.ts";
-import { announceReturn, cancelOrder, receiveReturn, refundOrder, retryOrder } from "./desk.ts";
+import { announceReturn, cancelOrder, receiveReturn, refundOrder, retryOrder, withdrawReturn } from "./desk.ts";
 import { checkAlways, checkAtRest } from "./invariants.ts";
 import type { OrdersProcess } from "./process.ts";
 import type { Act, Schedule, Wait } from "./schedule.ts";
@@ -146,9 +146,10 @@ function befall(
 
 /** What somebody asks of an order, or of a return; undefined when there is none yet. */
 function requestOf({ table }: Shop, act: Act): ((table: OrdersTable) => void) | undefined {
-  if (act.kind === "receive return") {
+  if (act.kind === "receive return" || act.kind === "withdraw return") {
     const id = nth([...table.returns.keys()], act.returned);
-    return id === undefined ? undefined : (there) => receiveReturn(there, id);
+    if (id === undefined) return undefined;
+    return act.kind === "receive return" ? (there) => receiveReturn(there, id) : (there) => withdrawReturn(there, id);
   }
   if (!("order" in act)) return undefined;
   const id = nth([...table.rows.keys()], act.order);

@@ -20,7 +20,7 @@ export interface ReturnRow {
   readonly orderId: string;
   readonly lines: readonly ReturnedLine[];
   readonly refund: bigint;
-  readonly state: "REQUESTED" | "RECEIVED" | "REFUNDED";
+  readonly state: "REQUESTED" | "RECEIVED" | "REFUNDED" | "CANCELLED";
 }
 
 /**
@@ -152,11 +152,11 @@ export class OrdersTable {
     const row = this.rows.get(id);
     if (row === undefined) throw new Violation(`${id} is gone though it is locked`);
     const entry = this.#entryOf(row.order, saga, actor, note);
-    const { state, step, promised, announced, dues, due } = saga;
+    const { state, step, promised, announced, withdrawn, dues, due } = saga;
     const same = state === row.order.state && step === row.order.step;
     const kept = same ? {} : { dueMs: this.#world.nowMs, lastError: "" };
     const { attempts } = row.order;
-    const changed = { state, step, promised, announced, dues, due, attempts: same ? attempts : 0 };
+    const changed = { state, step, promised, announced, withdrawn, dues, due, attempts: same ? attempts : 0 };
     this.#write(row, { ...row, ...kept, order: { ...this.#withEntry(row.order, entry), ...changed } });
     return entry;
   }
@@ -239,11 +239,11 @@ function findByRequest(
 }
 
 /** What a move writes of a saga: what else the caller's view of the order has is not written. */
-function moved({ announced, dues, due, total }: Order, saga: Saga): Saga {
+function moved({ announced, withdrawn, dues, due, total }: Order, saga: Saga): Saga {
   const { state, step, holds, reservationId, paymentId, refunded, rejection, promised, cartCleared } = saga;
   const written = { state, step, holds, reservationId, paymentId, refunded, rejection, promised, cartCleared };
   const settled = saga.dues - saga.due.length;
-  return { ...written, announced, dues, due: due.filter(({ seq }) => seq > settled), total };
+  return { ...written, announced, withdrawn, dues, due: due.filter(({ seq }) => seq > settled), total };
 }
 
 const accepted: readonly OrderState[] = ["CONFIRMED", "PAID", "SHIPPED", "COMPLETED"];

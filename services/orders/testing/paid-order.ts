@@ -18,6 +18,8 @@ export interface PaidOrder {
     items: Readonly<Record<string, bigint>>,
     changes?: Partial<Parameters<Orders["createReturn"]>[0]>,
   ): Announced;
+  /** By the buyer. */
+  withdraw(returnId: string, note?: string): ReturnType<Orders["cancelReturn"]>;
   receive(returnId: string): ReturnType<Orders["receiveReturn"]>;
   refund(
     minorUnits: bigint,
@@ -56,6 +58,7 @@ export async function paidOrder(
       const request = { requestId: newId("req"), orderId: id, items: list, note: "does not fit", ...changes };
       return shop.orders.createReturn(request, call);
     },
+    withdraw: (returnId, note = "") => shop.orders.cancelReturn({ requestId: newId("req"), returnId, note }, call),
     receive: (returnId) => shop.orders.receiveReturn({ requestId: newId("req"), returnId }, warehouse),
     refund: (minorUnits, changes) => {
       const amount = { currencyCode: "EUR", minorUnits };

@@ -27,6 +27,8 @@ export const cancel: SagaEvent = { kind: "cancel_requested" };
 
 /** A return of goods for 10.00, announced and here; and its refund. */
 export const announced: SagaEvent = { kind: "return_announced", amount: 1_000n };
+/** It will not come. */
+export const withdrawn: SagaEvent = { kind: "return_withdrawn", amount: 1_000n };
 export const received: SagaEvent = {
   kind: "return_received",
   returnId: "ret_1",
@@ -60,6 +62,7 @@ export const allEvents: readonly SagaEvent[] = [
   restocked,
   cancel,
   announced,
+  withdrawn,
   received,
   returnRefunded,
   refundAsked,

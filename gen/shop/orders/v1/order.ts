@@ -191,7 +191,7 @@ export interface Return {
   readonly updateTime: Date | undefined;
 }
 
-/** The life of a return: REQUESTED → RECEIVED → REFUNDED, the last of them final. */
+/** The life of a return: REQUESTED → RECEIVED → REFUNDED, or REQUESTED → CANCELLED; REFUNDED and CANCELLED are final. */
 export const Return_State = {
   /** UNSPECIFIED - Not a state. */
   UNSPECIFIED: 0,
@@ -201,6 +201,8 @@ export const Return_State = {
   RECEIVED: 2,
   /** REFUNDED - The money is given back. */
   REFUNDED: 3,
+  /** CANCELLED - Withdrawn before the goods were here; nothing is given back for it. */
+  CANCELLED: 4,
 } as const;
 
 export type Return_State = typeof Return_State[keyof typeof Return_State];
@@ -210,6 +212,7 @@ export namespace Return_State {
   export type REQUESTED = typeof Return_State.REQUESTED;
   export type RECEIVED = typeof Return_State.RECEIVED;
   export type REFUNDED = typeof Return_State.REFUNDED;
+  export type CANCELLED = typeof Return_State.CANCELLED;
 }
 
 /** One SKU of a return. */

@@ -79,7 +79,8 @@ export const OrderService = {
     /**
      * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
      * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
-     * already stays so. An order of which goods came back, or money was given back, is not undone as a whole any more.
+     * already stays so. An order of which goods came back or are announced, or money was given back, is not undone as a
+     * whole any more; when all that was announced is withdrawn, and nothing else was touched, it can be again.
      * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
      *
      * @generated from rpc shop.orders.v1.OrderService.CancelOrder
@@ -103,8 +104,8 @@ export const OrderService = {
     /**
      * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
      * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
-     * and the order is not cancelled any more. The request_id is remembered as long as the return. An order has at most 50
-     * returns and refunds in all; the next is `STATE_CONFLICT`.
+     * and the order is not cancelled any more, unless the return is withdrawn. The request_id is remembered as long as the
+     * return. An order has at most 50 returns and refunds in all, withdrawn ones among them; the next is `STATE_CONFLICT`.
      * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
      * `QUANTITY_TOO_LARGE`.
      *
@@ -129,9 +130,34 @@ export const OrderService = {
       },
     },
     /**
+     * Withdraws a return whose goods are not here: its units can be returned and its money can be given back again. One
+     * that is CANCELLED stays so; one that was received, or refunded, is `STATE_CONFLICT`. It goes on counting among the 50
+     * returns and refunds of its order. The metadata of `STATE_CONFLICT` has the `state` of the return.
+     * Fails with NOT_FOUND `RETURN_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
+     *
+     * @generated from rpc shop.orders.v1.OrderService.CancelReturn
+     */
+    cancelReturn: {
+      request: "shop.orders.v1.CancelReturnRequest",
+      idempotency: "IDEMPOTENT",
+      deadlineMs: 5000,
+      callers: {
+        anonymous: false,
+        guest: true,
+        customer: true,
+        roles: ["admin", "support"],
+        services: [],
+      },
+      errors: {
+        RETURN_NOT_FOUND: "NOT_FOUND",
+        STATE_CONFLICT: "FAILED_PRECONDITION",
+      },
+    },
+    /**
      * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer, in that
-     * order, soon after the answer. One that was received before stays as it is.
-     * Fails with NOT_FOUND `RETURN_NOT_FOUND`.
+     * order, soon after the answer. One that was received before stays as it is; one that was withdrawn is
+     * `STATE_CONFLICT`, with the `state` of the return in its metadata.
+     * Fails with NOT_FOUND `RETURN_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
      *
      * @generated from rpc shop.orders.v1.OrderService.ReceiveReturn
      */
@@ -148,6 +174,7 @@ export const OrderService = {
       },
       errors: {
         RETURN_NOT_FOUND: "NOT_FOUND",
+        STATE_CONFLICT: "FAILED_PRECONDITION",
       },
     },
     /**
@@ -171,7 +198,8 @@ export const OrderService = {
     },
     /**
      * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
-     * as long as the order. An order has at most 50 returns and refunds in all; the next is `STATE_CONFLICT`.
+     * as long as the order. An order has at most 50 returns and refunds in all, withdrawn returns among them; the next is
+     * `STATE_CONFLICT`.
      * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
      * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
      *

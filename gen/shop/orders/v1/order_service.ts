@@ -118,6 +118,22 @@ export interface CreateReturnResponse {
   readonly orderReturn: Return | undefined;
 }
 
+/** Asks to withdraw a return. */
+export interface CancelReturnRequest {
+  /** Made by the caller, unique for this change. */
+  readonly requestId: string;
+  /** Which return, `ret_…`. */
+  readonly returnId: string;
+  /** Why, for the history of the order. */
+  readonly note: string;
+}
+
+/** It is withdrawn. */
+export interface CancelReturnResponse {
+  /** The return as it is now. */
+  readonly orderReturn: Return | undefined;
+}
+
 /** Asks to book that goods came back. */
 export interface ReceiveReturnRequest {
   /** Made by the caller, unique for this change. */
@@ -945,6 +961,142 @@ export const CreateReturnResponse: MessageFns<CreateReturnResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<CreateReturnResponse>, I>>(object: I): CreateReturnResponse {
     const message = createBaseCreateReturnResponse() as any;
+    message.orderReturn = (object.orderReturn !== undefined && object.orderReturn !== null)
+      ? Return.fromPartial(object.orderReturn)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCancelReturnRequest(): CancelReturnRequest {
+  return { requestId: "", returnId: "", note: "" };
+}
+
+export const CancelReturnRequest: MessageFns<CancelReturnRequest> = {
+  encode(message: CancelReturnRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.returnId !== "") {
+      writer.uint32(18).string(message.returnId);
+    }
+    if (message.note !== "") {
+      writer.uint32(26).string(message.note);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelReturnRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelReturnRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.returnId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CancelReturnRequest>, I>>(base?: I): CancelReturnRequest {
+    return CancelReturnRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CancelReturnRequest>, I>>(object: I): CancelReturnRequest {
+    const message = createBaseCancelReturnRequest() as any;
+    message.requestId = object.requestId ?? "";
+    message.returnId = object.returnId ?? "";
+    message.note = object.note ?? "";
+    return message;
+  },
+};
+
+function createBaseCancelReturnResponse(): CancelReturnResponse {
+  return { orderReturn: undefined };
+}
+
+export const CancelReturnResponse: MessageFns<CancelReturnResponse> = {
+  encode(message: CancelReturnResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.orderReturn !== undefined) {
+      Return.encode(message.orderReturn, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelReturnResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelReturnResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.orderReturn = Return.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CancelReturnResponse>, I>>(base?: I): CancelReturnResponse {
+    return CancelReturnResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CancelReturnResponse>, I>>(object: I): CancelReturnResponse {
+    const message = createBaseCancelReturnResponse() as any;
     message.orderReturn = (object.orderReturn !== undefined && object.orderReturn !== null)
       ? Return.fromPartial(object.orderReturn)
       : undefined;
@@ -1802,7 +1954,8 @@ export const OrderServiceService = {
   /**
    * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
    * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
-   * already stays so. An order of which goods came back, or money was given back, is not undone as a whole any more.
+   * already stays so. An order of which goods came back or are announced, or money was given back, is not undone as a
+   * whole any more; when all that was announced is withdrawn, and nothing else was touched, it can be again.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
   cancelOrder: {
@@ -1817,8 +1970,8 @@ export const OrderServiceService = {
   /**
    * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
    * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
-   * and the order is not cancelled any more. The request_id is remembered as long as the return. An order has at most 50
-   * returns and refunds in all; the next is `STATE_CONFLICT`.
+   * and the order is not cancelled any more, unless the return is withdrawn. The request_id is remembered as long as the
+   * return. An order has at most 50 returns and refunds in all, withdrawn ones among them; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
    */
@@ -1833,9 +1986,26 @@ export const OrderServiceService = {
     responseDeserialize: (value: Buffer): CreateReturnResponse => CreateReturnResponse.decode(value),
   },
   /**
+   * Withdraws a return whose goods are not here: its units can be returned and its money can be given back again. One
+   * that is CANCELLED stays so; one that was received, or refunded, is `STATE_CONFLICT`. It goes on counting among the 50
+   * returns and refunds of its order. The metadata of `STATE_CONFLICT` has the `state` of the return.
+   * Fails with NOT_FOUND `RETURN_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
+   */
+  cancelReturn: {
+    path: "/shop.orders.v1.OrderService/CancelReturn" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CancelReturnRequest): Buffer => Buffer.from(CancelReturnRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CancelReturnRequest => CancelReturnRequest.decode(value),
+    responseSerialize: (value: CancelReturnResponse): Buffer =>
+      Buffer.from(CancelReturnResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CancelReturnResponse => CancelReturnResponse.decode(value),
+  },
+  /**
    * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer, in that
-   * order, soon after the answer. One that was received before stays as it is.
-   * Fails with NOT_FOUND `RETURN_NOT_FOUND`.
+   * order, soon after the answer. One that was received before stays as it is; one that was withdrawn is
+   * `STATE_CONFLICT`, with the `state` of the return in its metadata.
+   * Fails with NOT_FOUND `RETURN_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
   receiveReturn: {
     path: "/shop.orders.v1.OrderService/ReceiveReturn" as const,
@@ -1862,7 +2032,8 @@ export const OrderServiceService = {
   },
   /**
    * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
-   * as long as the order. An order has at most 50 returns and refunds in all; the next is `STATE_CONFLICT`.
+   * as long as the order. An order has at most 50 returns and refunds in all, withdrawn returns among them; the next is
+   * `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -1918,23 +2089,32 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
   /**
    * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
    * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
-   * already stays so. An order of which goods came back, or money was given back, is not undone as a whole any more.
+   * already stays so. An order of which goods came back or are announced, or money was given back, is not undone as a
+   * whole any more; when all that was announced is withdrawn, and nothing else was touched, it can be again.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
   cancelOrder: handleUnaryCall<CancelOrderRequest, CancelOrderResponse>;
   /**
    * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
    * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
-   * and the order is not cancelled any more. The request_id is remembered as long as the return. An order has at most 50
-   * returns and refunds in all; the next is `STATE_CONFLICT`.
+   * and the order is not cancelled any more, unless the return is withdrawn. The request_id is remembered as long as the
+   * return. An order has at most 50 returns and refunds in all, withdrawn ones among them; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
    */
   createReturn: handleUnaryCall<CreateReturnRequest, CreateReturnResponse>;
   /**
+   * Withdraws a return whose goods are not here: its units can be returned and its money can be given back again. One
+   * that is CANCELLED stays so; one that was received, or refunded, is `STATE_CONFLICT`. It goes on counting among the 50
+   * returns and refunds of its order. The metadata of `STATE_CONFLICT` has the `state` of the return.
+   * Fails with NOT_FOUND `RETURN_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
+   */
+  cancelReturn: handleUnaryCall<CancelReturnRequest, CancelReturnResponse>;
+  /**
    * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer, in that
-   * order, soon after the answer. One that was received before stays as it is.
-   * Fails with NOT_FOUND `RETURN_NOT_FOUND`.
+   * order, soon after the answer. One that was received before stays as it is; one that was withdrawn is
+   * `STATE_CONFLICT`, with the `state` of the return in its metadata.
+   * Fails with NOT_FOUND `RETURN_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
   receiveReturn: handleUnaryCall<ReceiveReturnRequest, ReceiveReturnResponse>;
   /**
@@ -1944,7 +2124,8 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
   listReturns: handleUnaryCall<ListReturnsRequest, ListReturnsResponse>;
   /**
    * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
-   * as long as the order. An order has at most 50 returns and refunds in all; the next is `STATE_CONFLICT`.
+   * as long as the order. An order has at most 50 returns and refunds in all, withdrawn returns among them; the next is
+   * `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
@@ -2007,7 +2188,8 @@ export interface OrderServiceClient extends Client {
   /**
    * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
    * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
-   * already stays so. An order of which goods came back, or money was given back, is not undone as a whole any more.
+   * already stays so. An order of which goods came back or are announced, or money was given back, is not undone as a
+   * whole any more; when all that was announced is withdrawn, and nothing else was touched, it can be again.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
   cancelOrder(
@@ -2028,8 +2210,8 @@ export interface OrderServiceClient extends Client {
   /**
    * Announces that goods of a paid order come back. Their units and their refund count from then on: no more is
    * returned than was ordered, and no more is given back than was paid. Nothing is given back before they are received,
-   * and the order is not cancelled any more. The request_id is remembered as long as the return. An order has at most 50
-   * returns and refunds in all; the next is `STATE_CONFLICT`.
+   * and the order is not cancelled any more, unless the return is withdrawn. The request_id is remembered as long as the
+   * return. An order has at most 50 returns and refunds in all, withdrawn ones among them; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
    */
@@ -2049,9 +2231,31 @@ export interface OrderServiceClient extends Client {
     callback: (error: ServiceError | null, response: CreateReturnResponse) => void,
   ): ClientUnaryCall;
   /**
+   * Withdraws a return whose goods are not here: its units can be returned and its money can be given back again. One
+   * that is CANCELLED stays so; one that was received, or refunded, is `STATE_CONFLICT`. It goes on counting among the 50
+   * returns and refunds of its order. The metadata of `STATE_CONFLICT` has the `state` of the return.
+   * Fails with NOT_FOUND `RETURN_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
+   */
+  cancelReturn(
+    request: CancelReturnRequest,
+    callback: (error: ServiceError | null, response: CancelReturnResponse) => void,
+  ): ClientUnaryCall;
+  cancelReturn(
+    request: CancelReturnRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CancelReturnResponse) => void,
+  ): ClientUnaryCall;
+  cancelReturn(
+    request: CancelReturnRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CancelReturnResponse) => void,
+  ): ClientUnaryCall;
+  /**
    * Books that the goods of a return are here: they go back into stock and the money goes back to the buyer, in that
-   * order, soon after the answer. One that was received before stays as it is.
-   * Fails with NOT_FOUND `RETURN_NOT_FOUND`.
+   * order, soon after the answer. One that was received before stays as it is; one that was withdrawn is
+   * `STATE_CONFLICT`, with the `state` of the return in its metadata.
+   * Fails with NOT_FOUND `RETURN_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
   receiveReturn(
     request: ReceiveReturnRequest,
@@ -2089,7 +2293,8 @@ export interface OrderServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Gives money of a paid order back for which no goods come back, soon after the answer. The request_id is remembered
-   * as long as the order. An order has at most 50 returns and refunds in all; the next is `STATE_CONFLICT`.
+   * as long as the order. An order has at most 50 returns and refunds in all, withdrawn returns among them; the next is
+   * `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT` or `AMOUNT_TOO_LARGE`,
    * INVALID_ARGUMENT `CURRENCY_MISMATCH`.
    */
