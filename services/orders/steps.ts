@@ -174,7 +174,7 @@ function isLapsed({ reason, metadata }: RpcError): boolean {
   return reason === "STATE_CONFLICT" && (metadata.state === "VOIDED" || metadata.state === "EXPIRED");
 }
 
-/** Whether the answer is final, and the money still set aside: payments keeps a refusal for good under its key. */
+/** Whether the payment gateway refused, and the money is still set aside: the order is undone, not asked for again. */
 function isCaptureRefused({ reason, metadata }: RpcError): boolean {
   return reason === "AMOUNT_TOO_LARGE" || (reason === "STATE_CONFLICT" && metadata.state === "AUTHORIZED");
 }
