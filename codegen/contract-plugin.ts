@@ -2,7 +2,7 @@ import type { DescFile, DescService } from "@bufbuild/protobuf";
 import { createEcmaScriptPlugin, type GeneratedFile, type Schema } from "@bufbuild/protoplugin";
 import { findMeshOptions, type MeshOptions } from "./mesh-options.ts";
 import { Problems } from "./problems.ts";
-import { isOurPackage, readContract, type ServiceContract } from "./read-contract.ts";
+import { isOurPackage, type MethodContract, readContract, type ServiceContract } from "./read-contract.ts";
 import { collectReasons, type PackageReasons } from "./reasons.ts";
 import { printContract, printContractList, printReasons } from "./render.ts";
 
@@ -48,8 +48,19 @@ function generate(schema: Schema): void {
   printContractList(generatedFile(schema, "contracts.ts", "every service with a policy"), services);
   const meshReasons = reasons.get(MESH_PACKAGE);
   if (meshReasons !== undefined) {
-    printReasons(generatedFile(schema, "mesh/v1/reasons.ts", `${MESH_PACKAGE}.ErrorReason`), meshReasons);
+    // What the control plane's own methods name is theirs alone.
+    const named = new Set(all.filter(isOfMesh).flatMap(({ contract }) => contract.methods.flatMap(reasonsOf)));
+    const general = new Map([...meshReasons].filter(([reason]) => !named.has(reason)));
+    printReasons(generatedFile(schema, "mesh/v1/reasons.ts", `${MESH_PACKAGE}.ErrorReason`), general);
   }
+}
+
+function isOfMesh({ service }: ContractOfService): boolean {
+  return service.file.proto.package === MESH_PACKAGE;
+}
+
+function reasonsOf({ errors }: MethodContract): readonly string[] {
+  return [...errors.keys()];
 }
 
 function readFile(

@@ -27,6 +27,8 @@ export interface WrittenPolicy {
   readonly callers: WrittenCallers | undefined;
   /** Milliseconds, not yet checked. */
   readonly deadlineMs: number | undefined;
+  /** The same. */
+  readonly hedgeAfterMs: number | undefined;
   readonly reasons: readonly string[];
 }
 
@@ -36,6 +38,8 @@ export interface WrittenCallers {
   readonly customer: boolean;
   readonly roles: readonly string[];
   readonly services: readonly string[];
+  readonly workloads: boolean;
+  readonly joining: boolean;
 }
 
 /** Finds (mesh.v1.method) and (mesh.v1.code) among the files of a request; undefined when it does not import them. */
@@ -56,13 +60,10 @@ export function readPolicy(method: DescMethod, options: MeshOptions): WrittenPol
   if (options.method.fieldKind !== "message" || !isAnyMessage(value)) throw new Error("the policy is not a message");
   const policy = reflect(options.method.message, value);
   const callers = readMessage(policy, "callers");
-  const deadline = readMessage(policy, "deadline")?.message;
   return {
     callers: callers === undefined ? undefined : readCallers(callers),
-    deadlineMs:
-      deadline !== undefined && isMessage(deadline, DurationSchema)
-        ? Number(deadline.seconds) * 1000 + deadline.nanos / 1e6
-        : undefined,
+    deadlineMs: readDurationMs(policy, "deadline"),
+    hedgeAfterMs: readDurationMs(policy, "hedge_after"),
     reasons: readStrings(policy, "reasons"),
   };
 }
@@ -81,7 +82,15 @@ function readCallers(callers: ReflectMessage): WrittenCallers {
     customer: callers.get(fieldOf(callers, "customer")) === true,
     roles: readStrings(callers, "roles"),
     services: readStrings(callers, "services"),
+    workloads: callers.get(fieldOf(callers, "workloads")) === true,
+    joining: callers.get(fieldOf(callers, "joining")) === true,
   };
+}
+
+function readDurationMs(parent: ReflectMessage, name: string): number | undefined {
+  const duration = readMessage(parent, name)?.message;
+  if (duration === undefined || !isMessage(duration, DurationSchema)) return undefined;
+  return Number(duration.seconds) * 1000 + duration.nanos / 1e6;
 }
 
 function readMessage(parent: ReflectMessage, name: string): ReflectMessage | undefined {

@@ -19,13 +19,15 @@ export interface MethodContract {
   readonly idempotency: "NO_SIDE_EFFECTS" | "IDEMPOTENT" | "UNKNOWN";
   readonly deadlineMs: number;
   readonly callers: WrittenCallers;
+  readonly hedgeAfterMs: number | undefined;
   readonly errors: PackageReasons;
 }
 
 /** A timer holds no more than this; a longer deadline would end at once. */
 const MAX_DEADLINE_MS = 2 ** 31 - 1;
 const SHOP_PACKAGE = /^shop\.([a-z][a-z0-9]*)\.v[1-9][0-9]*((alpha|beta)[1-9][0-9]*)?$/;
-/** The mesh's own services all run in its control plane. */
+/** The mesh's own services run in its control plane, but for those in a package of their own process. */
+const MESH_PACKAGE = /^mesh(\.([a-z][a-z0-9]*))?\.v[1-9][0-9]*$/;
 const MESH_OWNER = "control";
 /** Names for which every generator agrees on the spelling in camel case: no two capitals in a row. */
 const METHOD_NAME = /^([A-Z][a-z0-9]+)+$/;
@@ -77,10 +79,13 @@ function readMethod(
     report("has no option (mesh.v1.method)");
     return undefined;
   }
-  const { callers, deadlineMs } = policy;
+  const { callers, deadlineMs, hedgeAfterMs } = policy;
   if (callers === undefined || !anybody(callers)) report("names nobody in the callers of its (mesh.v1.method)");
   if (deadlineMs === undefined) report("has no deadline in its (mesh.v1.method)");
   else if (!isDeadline(deadlineMs)) report(`has a deadline that is not between 1 and ${MAX_DEADLINE_MS} whole ms`);
+  if (hedgeAfterMs !== undefined && !isHedge(hedgeAfterMs, deadlineMs, idempotency)) {
+    report("has a hedge_after that is not whole ms, not below its deadline, or not of a method without side effects");
+  }
   const errors = readErrors(method, policy.reasons, reasons, problems);
   if (idempotency === undefined || callers === undefined || deadlineMs === undefined) return undefined;
   return {
@@ -90,6 +95,7 @@ function readMethod(
     idempotency,
     deadlineMs,
     callers,
+    hedgeAfterMs,
     errors,
   };
 }
@@ -122,7 +128,8 @@ function refuseForeignPolicies(service: DescService, options: MeshOptions, probl
 }
 
 function ownerOf(packageName: string): string | undefined {
-  return packageName.startsWith("mesh.") ? MESH_OWNER : SHOP_PACKAGE.exec(packageName)?.[1];
+  const mesh = MESH_PACKAGE.exec(packageName);
+  return mesh === null ? SHOP_PACKAGE.exec(packageName)?.[1] : (mesh[2] ?? MESH_OWNER);
 }
 
 function idempotencyOf(method: DescMethod): MethodContract["idempotency"] | undefined {
@@ -143,10 +150,14 @@ function isDeadline(deadlineMs: number): boolean {
   return Number.isInteger(deadlineMs) && deadlineMs >= 1 && deadlineMs <= MAX_DEADLINE_MS;
 }
 
+function isHedge(afterMs: number, deadlineMs: number | undefined, idempotency: string | undefined): boolean {
+  return isDeadline(afterMs) && afterMs < (deadlineMs ?? 0) && idempotency === "NO_SIDE_EFFECTS";
+}
+
 function isPublic(callers: WrittenCallers): boolean {
   return callers.anonymous || callers.guest || callers.customer || callers.roles.length > 0;
 }
 
 function anybody(callers: WrittenCallers): boolean {
-  return isPublic(callers) || callers.services.length > 0;
+  return isPublic(callers) || callers.services.length > 0 || callers.workloads || callers.joining;
 }

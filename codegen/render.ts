@@ -46,12 +46,15 @@ function printMethod(out: GeneratedFile, method: MethodContract): void {
   out.print("      request: ", out.string(method.request), ",");
   out.print("      idempotency: ", out.string(method.idempotency), ",");
   out.print("      deadlineMs: ", method.deadlineMs, ",");
+  if (method.hedgeAfterMs !== undefined) out.print("      hedgeAfterMs: ", method.hedgeAfterMs, ",");
   out.print("      callers: {");
   out.print("        anonymous: ", callers.anonymous, ",");
   out.print("        guest: ", callers.guest, ",");
   out.print("        customer: ", callers.customer, ",");
   out.print("        roles: [", strings(out, callers.roles), "],");
   out.print("        services: [", strings(out, callers.services), "],");
+  if (callers.workloads) out.print("        workloads: true,");
+  if (callers.joining) out.print("        joining: true,");
   out.print("      },");
   out.print("      errors: {", method.errors.size === 0 ? "}," : "");
   for (const [reason, code] of method.errors) out.print("        ", reason, ": ", out.string(code), ",");

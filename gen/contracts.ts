@@ -1,3 +1,8 @@
+import { DiscoveryService } from "./mesh/v1/discovery_service.contract.ts";
+import { SupervisorService } from "./mesh/supervisor/v1/supervisor_service.contract.ts";
+import { CertificateService } from "./mesh/v1/certificate_service.contract.ts";
+import { RegistryService } from "./mesh/v1/registry_service.contract.ts";
+import { TrafficService } from "./mesh/v1/traffic_service.contract.ts";
 import { CartService } from "./shop/cart/v1/cart_service.contract.ts";
 import { CatalogService } from "./shop/catalog/v1/catalog_service.contract.ts";
 import { IdentityService } from "./shop/identity/v1/identity_service.contract.ts";
@@ -10,6 +15,11 @@ import { PaymentService } from "./shop/payments/v1/payment_service.contract.ts";
 
 /** Every service that has a policy, by file and then by place in it. */
 export const contracts = [
+  DiscoveryService,
+  SupervisorService,
+  CertificateService,
+  RegistryService,
+  TrafficService,
   CartService,
   CatalogService,
   IdentityService,

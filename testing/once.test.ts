@@ -6,6 +6,8 @@ import { changingMethods } from "./once.ts";
 
 /** What changes something and takes no request_id in its request, and why it is safe to repeat nonetheless. */
 const WITHOUT_REQUEST_ID: Readonly<Record<string, string>> = {
+  "mesh.v1.CertificateService/joinMesh": "the token is one, and good for one key",
+  "mesh.v1.RegistryService/register": "the instance's name is one, and the later registration holds",
   "shop.catalog.v1.CatalogService/importProducts":
     "a stream, whose header has one; every row is found by its external_key, and is written again as it is",
   "shop.payments.v1.PaymentService/handleWebhook": "the sender's event id stands in the payload",
@@ -24,7 +26,12 @@ test("every method that changes something takes a request_id, and declares itsel
   expect(methods.filter(({ idempotency }) => idempotency === "UNKNOWN")).toEqual([]);
 });
 
-test.each(contracts.filter((contract) => changingMethods(contract).length > 0))(
+/** Contracts that nobody serves yet. */
+const NOT_SERVED_YET: readonly string[] = ["control", "supervisor"];
+
+const served = contracts.filter(({ owner }) => !NOT_SERVED_YET.includes(owner));
+
+test.each(served.filter((contract) => changingMethods(contract).length > 0))(
   "$name is shown to have each effect once",
   ({ name, owner }) => {
     const file = new URL(`../services/${owner}/once.test.ts`, import.meta.url);
@@ -36,7 +43,7 @@ test.each(contracts.filter((contract) => changingMethods(contract).length > 0))(
 test("docs/once.md says of each of them what it is remembered by, and for how long", () => {
   const text = readFileSync(new URL("../docs/once.md", import.meta.url), "utf8");
   const table = text.split("\n").filter((line) => line.startsWith("| "));
-  const missing = contracts.flatMap((contract) =>
+  const missing = served.flatMap((contract) =>
     changingMethods(contract).filter((method) => {
       const name = `${method.charAt(0).toUpperCase()}${method.slice(1)}`;
       return !table.some((line) => new RegExp(`^\\| ${contract.owner} [^|]*\\b${name}\\b`).test(line));

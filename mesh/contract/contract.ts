@@ -37,6 +37,8 @@ export interface MethodPolicy {
   readonly idempotency: Idempotency;
   /** How long the method may take when the caller sets no deadline; the lesser of the two holds. */
   readonly deadlineMs: number;
+  /** After how long without an answer the call goes to another instance as well; undefined for never. */
+  readonly hedgeAfterMs?: number;
   readonly callers: Callers;
   /** The reasons that this method can give beyond those of the mesh, each with its status code. */
   readonly errors: Readonly<Record<string, CodeName>>;
@@ -51,6 +53,8 @@ export interface Callers {
   readonly customer: boolean;
   readonly roles: readonly string[];
   readonly services: readonly string[];
+  readonly workloads?: boolean;
+  readonly joining?: boolean;
 }
 
 /** The methods of a contract, as camelCase names. */

@@ -13,11 +13,15 @@ export type Decision =
   | { readonly allowed: false; readonly rule: undefined; readonly reason: "TOKEN_MISSING" | "NOT_ALLOWED" };
 
 /**
- * Whether a policy lets this caller in. Nobody is let in who is not named: a workload by `services`; the gateway by
- * the end user it speaks for; and `anonymous` lets in every workload of the shop, whomever it speaks for. `guest` and `customer` admit their own kind alone, so a method for both lists both.
+ * Whether a policy lets this caller in. Nobody is let in who is not named: a workload by `services` or `workloads`; the
+ * gateway by the end user it speaks for; and `anonymous` lets in every workload of the shop, whomever it speaks for.
+ * `guest` and `customer` admit their own kind alone, so a method for both lists both. A process without an identity has
+ * the workload "", and is let in by `joining` alone.
  */
 export function authorize(callers: Callers, workload: string, user: User | undefined): Decision {
+  if (workload === "") return callers.joining === true ? allow("joining") : refuse("NOT_ALLOWED");
   if (callers.services.includes(workload)) return allow(`service:${workload}`);
+  if (callers.workloads === true) return allow("workloads");
   if (callers.anonymous) return allow("anonymous");
   if (workload !== GATEWAY_WORKLOAD) return refuse("NOT_ALLOWED");
   if (user === undefined) return refuse(admitsSomeUser(callers) ? "TOKEN_MISSING" : "NOT_ALLOWED");
@@ -48,6 +52,8 @@ export function describeCallers(callers: Callers): string {
     ...(callers.customer ? ["customer"] : []),
     ...callers.roles.map((role) => `role:${role}`),
     ...callers.services.map((service) => `service:${service}`),
+    ...(callers.workloads === true ? ["workloads"] : []),
+    ...(callers.joining === true ? ["joining"] : []),
   ];
   return entries.length === 0 ? "nobody" : entries.join(", ");
 }

@@ -11,8 +11,9 @@ export const protobufPackage = "mesh.v1";
 export const protobufFileName = "mesh/v1/error_reason.proto";
 
 /**
- * Why the mesh itself fails a call. Any method can return these; the `ErrorInfo` names the reason without its
- * prefix, and the called service as the domain.
+ * Why the mesh itself fails a call, and why the control plane does. Any method can return these, but for the ones that
+ * methods of the control plane name as theirs; the `ErrorInfo` names the reason without its prefix, and the called
+ * service as the domain.
  */
 export const ErrorReason = {
   /** UNSPECIFIED - Never sent. */
@@ -50,6 +51,32 @@ export const ErrorReason = {
   SERVICE_UNAVAILABLE: 14,
   /** INTERNAL - A defect on our side. Metadata: `correlation_id`, by which the cause stands in the log. */
   INTERNAL: 15,
+  /** INSTANCE_FOREIGN - The instance that registers is of another service than its certificate. Metadata: `service`, the certificate's. */
+  INSTANCE_FOREIGN: 16,
+  /** INSTANCE_REPLACED - A later registration under the same name took the place of this one. */
+  INSTANCE_REPLACED: 17,
+  /** REGISTRATION_MALFORMED - A registration begins with an instance, and goes on with reports. */
+  REGISTRATION_MALFORMED: 18,
+  /** REGISTRY_FULL - As many instances are registered as there may be. */
+  REGISTRY_FULL: 19,
+  /** TOO_MANY_WATCHERS - As many processes follow the discovery stream as may. */
+  TOO_MANY_WATCHERS: 20,
+  /** JOIN_TOKEN_INVALID - The join token was not made for this mesh, has expired, or was used for another key. */
+  JOIN_TOKEN_INVALID: 21,
+  /** PUBLIC_KEY_UNUSABLE - Not the public key of an elliptic curve on P-256, in DER. */
+  PUBLIC_KEY_UNUSABLE: 22,
+  /** ROTATION_UNDER_WAY - The authority is being rotated; another rotation can begin when that is over. */
+  ROTATION_UNDER_WAY: 23,
+  /** SERVICE_UNKNOWN - No instance of a service of that name is registered. Metadata: `service`. */
+  SERVICE_UNKNOWN: 24,
+  /** SPLIT_MALFORMED - The shares do not sum to 100, or a version has two. */
+  SPLIT_MALFORMED: 25,
+  /** VERSION_UNKNOWN - No registered instance has a version that is to get calls. Metadata: `version`. */
+  VERSION_UNKNOWN: 26,
+  /** FAULT_MALFORMED - A fault that neither delays nor fails. */
+  FAULT_MALFORMED: 27,
+  /** TOO_MANY_RULES - As many rules are in force as there may be. */
+  TOO_MANY_RULES: 28,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -71,4 +98,17 @@ export namespace ErrorReason {
   export type MESSAGE_TOO_LARGE = typeof ErrorReason.MESSAGE_TOO_LARGE;
   export type SERVICE_UNAVAILABLE = typeof ErrorReason.SERVICE_UNAVAILABLE;
   export type INTERNAL = typeof ErrorReason.INTERNAL;
+  export type INSTANCE_FOREIGN = typeof ErrorReason.INSTANCE_FOREIGN;
+  export type INSTANCE_REPLACED = typeof ErrorReason.INSTANCE_REPLACED;
+  export type REGISTRATION_MALFORMED = typeof ErrorReason.REGISTRATION_MALFORMED;
+  export type REGISTRY_FULL = typeof ErrorReason.REGISTRY_FULL;
+  export type TOO_MANY_WATCHERS = typeof ErrorReason.TOO_MANY_WATCHERS;
+  export type JOIN_TOKEN_INVALID = typeof ErrorReason.JOIN_TOKEN_INVALID;
+  export type PUBLIC_KEY_UNUSABLE = typeof ErrorReason.PUBLIC_KEY_UNUSABLE;
+  export type ROTATION_UNDER_WAY = typeof ErrorReason.ROTATION_UNDER_WAY;
+  export type SERVICE_UNKNOWN = typeof ErrorReason.SERVICE_UNKNOWN;
+  export type SPLIT_MALFORMED = typeof ErrorReason.SPLIT_MALFORMED;
+  export type VERSION_UNKNOWN = typeof ErrorReason.VERSION_UNKNOWN;
+  export type FAULT_MALFORMED = typeof ErrorReason.FAULT_MALFORMED;
+  export type TOO_MANY_RULES = typeof ErrorReason.TOO_MANY_RULES;
 }

@@ -30,6 +30,12 @@ export interface MethodPolicy {
    * package's own `ErrorReason`, without the prefix.
    */
   readonly reasons: readonly string[];
+  /**
+   * For reads that are to be quick: when no answer has come after this time, the call is sent to another instance as
+   * well, and the first answer counts. Only methods without side effects may name it; each such call spends from the
+   * budget that retries spend from.
+   */
+  readonly hedgeAfter: Duration | undefined;
 }
 
 /** Who may call a method. The entries add up: a call is allowed when one of them allows it. */
@@ -44,13 +50,20 @@ export interface Callers {
   readonly roles: readonly string[];
   /**
    * One of these services, by the name of its folder, as its workload identity proves; `operator` is the shopmesh
-   * command. Such a caller needs no end user, and acts for one where a token comes with the call.
+   * command, `supervisor` the process that runs a shop on one machine. Such a caller needs no end user, and acts for one where a token comes with the call.
    */
   readonly services: readonly string[];
+  /** Every service of the mesh, whichever it is, as its workload identity proves. */
+  readonly workloads: boolean;
+  /**
+   * A process that has no workload identity yet, and comes to get one. Only what is served at the control plane's
+   * join door can be called so; nothing else listens to a caller without a certificate.
+   */
+  readonly joining: boolean;
 }
 
 function createBaseMethodPolicy(): MethodPolicy {
-  return { callers: undefined, deadline: undefined, reasons: [] };
+  return { callers: undefined, deadline: undefined, reasons: [], hedgeAfter: undefined };
 }
 
 export const MethodPolicy: MessageFns<MethodPolicy> = {
@@ -63,6 +76,9 @@ export const MethodPolicy: MessageFns<MethodPolicy> = {
     }
     for (const v of message.reasons) {
       writer.uint32(26).string(v!);
+    }
+    if (message.hedgeAfter !== undefined) {
+      Duration.encode(message.hedgeAfter, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -104,6 +120,14 @@ export const MethodPolicy: MessageFns<MethodPolicy> = {
             message.reasons.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.hedgeAfter = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -128,12 +152,15 @@ export const MethodPolicy: MessageFns<MethodPolicy> = {
       ? Duration.fromPartial(object.deadline)
       : undefined;
     message.reasons = object.reasons?.map((e) => e) || [];
+    message.hedgeAfter = (object.hedgeAfter !== undefined && object.hedgeAfter !== null)
+      ? Duration.fromPartial(object.hedgeAfter)
+      : undefined;
     return message;
   },
 };
 
 function createBaseCallers(): Callers {
-  return { anonymous: false, guest: false, customer: false, roles: [], services: [] };
+  return { anonymous: false, guest: false, customer: false, roles: [], services: [], workloads: false, joining: false };
 }
 
 export const Callers: MessageFns<Callers> = {
@@ -152,6 +179,12 @@ export const Callers: MessageFns<Callers> = {
     }
     for (const v of message.services) {
       writer.uint32(42).string(v!);
+    }
+    if (message.workloads !== false) {
+      writer.uint32(48).bool(message.workloads);
+    }
+    if (message.joining !== false) {
+      writer.uint32(56).bool(message.joining);
     }
     return writer;
   },
@@ -209,6 +242,22 @@ export const Callers: MessageFns<Callers> = {
             message.services.push(reader.string());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.workloads = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.joining = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -231,6 +280,8 @@ export const Callers: MessageFns<Callers> = {
     message.customer = object.customer ?? false;
     message.roles = object.roles?.map((e) => e) || [];
     message.services = object.services?.map((e) => e) || [];
+    message.workloads = object.workloads ?? false;
+    message.joining = object.joining ?? false;
     return message;
   },
 };
