@@ -3,7 +3,7 @@ import type { DestinationStream } from "pino";
 import { type Clock, systemClock } from "#mesh/clock.ts";
 import type { MeshConfig } from "#mesh/config.ts";
 import type { Implementation } from "#mesh/contract/contract.ts";
-import type { Endpoint, EndpointSource } from "#mesh/discovery/endpoints.ts";
+import { type Cluster, type Endpoint, type EndpointSource, plainCluster } from "#mesh/discovery/endpoints.ts";
 import { type SigningKeySource, TOKEN_ALGORITHM } from "#mesh/identity/key-ring.ts";
 import { TOKEN_AUDIENCE, TOKEN_ISSUER } from "#mesh/identity/user-tokens.ts";
 import { newId } from "#mesh/ids.ts";
@@ -123,18 +123,18 @@ function movingEndpoints(): EndpointSource & {
   addressOf(owner: string): string;
 } {
   const known = new Map<string, Endpoint>();
-  const listeners = new Map<string, Set<(endpoints: readonly Endpoint[]) => void>>();
+  const listeners = new Map<string, Set<(cluster: Cluster) => void>>();
   return {
     watch(owner, listener) {
       const ofOwner = listeners.get(owner) ?? new Set();
       listeners.set(owner, ofOwner.add(listener));
       const endpoint = known.get(owner);
-      listener(endpoint === undefined ? [] : [endpoint]);
+      listener(plainCluster(endpoint === undefined ? [] : [endpoint]));
       return () => ofOwner.delete(listener);
     },
     set(owner, endpoint) {
       known.set(owner, endpoint);
-      for (const listener of listeners.get(owner) ?? []) listener([endpoint]);
+      for (const listener of listeners.get(owner) ?? []) listener(plainCluster([endpoint]));
     },
     addressOf(owner) {
       const endpoint = known.get(owner);

@@ -4,7 +4,7 @@ import { createMeshNode, type RunningServer } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { testConfig } from "#testing/mesh.ts";
 import { ProbeService, probeDescriptors, probeHandlers, probeRequest, probeResponse } from "../rpc/probe.fixture.ts";
-import { type Endpoint, type EndpointSource, parseAddress, staticEndpoints } from "./endpoints.ts";
+import { type Cluster, type EndpointSource, parseAddress, plainCluster, staticEndpoints } from "./endpoints.ts";
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -39,8 +39,8 @@ test.each(["127.0.0.1", ":80", "host:", "host:0", "host:70000", "::1:80", "a b:8
 );
 
 test("calls follow the instances as they come, move and go", async () => {
-  const listeners = new Set<(endpoints: readonly Endpoint[]) => void>();
-  let known: readonly Endpoint[] = [];
+  const listeners = new Set<(cluster: Cluster) => void>();
+  let known = plainCluster([]);
   const endpoints: EndpointSource = {
     watch(_, listener) {
       listeners.add(listener);
@@ -49,7 +49,7 @@ test("calls follow the instances as they come, move and go", async () => {
     },
   };
   const move = (servers: readonly RunningServer[]): void => {
-    known = servers.map(({ host, port }) => ({ host, port }));
+    known = plainCluster(servers.map(({ host, port }) => ({ host, port })));
     for (const listener of listeners) listener(known);
   };
   const caller = createMeshNode("gateway", testConfig(), { ...parts, endpoints });

@@ -1,6 +1,6 @@
 import { type ChannelOptions, experimental, status } from "@grpc/grpc-js";
 import { type CallConfigs, serviceConfig } from "#mesh/discovery/call-config.ts";
-import type { Endpoint, EndpointSource } from "#mesh/discovery/endpoints.ts";
+import type { Cluster, EndpointSource } from "#mesh/discovery/endpoints.ts";
 
 /** What a channel to `mesh:///<owner>` must be told, in its options. */
 export interface Discovery {
@@ -47,10 +47,10 @@ class MeshResolver implements experimental.Resolver {
   updateResolution(): void {
     if (this.#stop !== undefined) return;
     let watching = true;
-    const unwatch = this.#discovery.endpoints.watch(this.#owner, (endpoints) => {
+    const unwatch = this.#discovery.endpoints.watch(this.#owner, (cluster) => {
       // A resolver may not call back while it is being called.
       process.nextTick(() => {
-        if (watching) this.#push(endpoints);
+        if (watching) this.#push(cluster);
       });
     });
     this.#stop = () => {
@@ -59,7 +59,7 @@ class MeshResolver implements experimental.Resolver {
     };
   }
 
-  #push(endpoints: readonly Endpoint[]): void {
+  #push({ endpoints }: Cluster): void {
     this.#tell(experimental.statusOrFromValue(endpoints.map(({ host, port }) => ({ addresses: [{ host, port }] }))));
     if (endpoints.length > 0) return;
     // The empty list closed the connections that there were; by itself it would let calls wait for ever.

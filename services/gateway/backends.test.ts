@@ -3,7 +3,7 @@ import { constants } from "node:http2";
 import { createServer } from "node:net";
 import { status as codes } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
-import type { Endpoint, EndpointSource } from "#mesh/discovery/endpoints.ts";
+import { type Cluster, type EndpointSource, plainCluster } from "#mesh/discovery/endpoints.ts";
 import { frame } from "./framing.ts";
 import { answerOk, type RawBackend, startFrameBackend, startRawBackend } from "./testing/raw-backend.ts";
 import {
@@ -112,11 +112,11 @@ test("lets a draining backend finish its calls, and sends new ones to the other 
 
 test("loses no call while instances are replaced under load", async () => {
   const first = await startToyBackend();
-  let tell: (endpoints: readonly Endpoint[]) => void = () => undefined;
+  let tell: (cluster: Cluster) => void = () => undefined;
   const endpoints: EndpointSource = {
     watch(_owner, listener) {
       tell = listener;
-      listener([{ host: "127.0.0.1", port: first.port }]);
+      listener(plainCluster([{ host: "127.0.0.1", port: first.port }]));
       return () => undefined;
     },
   };
@@ -135,7 +135,7 @@ test("loses no call while instances are replaced under load", async () => {
     const before = answered;
     await eventually(() => answered).toBeGreaterThan(before + 100);
     const next = await startToyBackend();
-    tell([{ host: "127.0.0.1", port: next.port }]);
+    tell(plainCluster([{ host: "127.0.0.1", port: next.port }]));
     await eventually(() => next.seen.length).toBeGreaterThan(0);
     await current.drain();
     current = next;

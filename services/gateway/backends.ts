@@ -55,7 +55,7 @@ export function createBackends({ endpoints, limits, log, openLocal }: BackendsOp
       const address = "gateway.local:0"; // for its :authority only
       group.backends = [createBackend({ owner, address, openSocket: openLocal, limits, log })];
     } else {
-      unwatch.push(endpoints.watch(owner, (now) => replace(owner, group, now)));
+      unwatch.push(endpoints.watch(owner, ({ endpoints: now }) => replace(owner, group, now)));
     }
     return group;
   };
