@@ -114,7 +114,11 @@ export interface Process {
   /** How it ended last, for people; empty when it never did. */
   readonly lastExit: string;
   /** When the process that runs now was started. */
-  readonly startTime: Date | undefined;
+  readonly startTime:
+    | Date
+    | undefined;
+  /** Whether it is the canary of its service; see StartCanary. */
+  readonly canary: boolean;
 }
 
 /** Asks for so many instances. */
@@ -327,7 +331,17 @@ export const ListProcessesResponse: MessageFns<ListProcessesResponse> = {
 };
 
 function createBaseProcess(): Process {
-  return { name: "", service: "", version: "", pid: 0, state: 0, restarts: 0, lastExit: "", startTime: undefined };
+  return {
+    name: "",
+    service: "",
+    version: "",
+    pid: 0,
+    state: 0,
+    restarts: 0,
+    lastExit: "",
+    startTime: undefined,
+    canary: false,
+  };
 }
 
 export const Process: MessageFns<Process> = {
@@ -355,6 +369,9 @@ export const Process: MessageFns<Process> = {
     }
     if (message.startTime !== undefined) {
       Timestamp.encode(toTimestamp(message.startTime), writer.uint32(66).fork()).join();
+    }
+    if (message.canary !== false) {
+      writer.uint32(72).bool(message.canary);
     }
     return writer;
   },
@@ -436,6 +453,14 @@ export const Process: MessageFns<Process> = {
             message.startTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.canary = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -461,6 +486,7 @@ export const Process: MessageFns<Process> = {
     message.restarts = object.restarts ?? 0;
     message.lastExit = object.lastExit ?? "";
     message.startTime = object.startTime ?? undefined;
+    message.canary = object.canary ?? false;
     return message;
   },
 };
