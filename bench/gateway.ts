@@ -9,6 +9,7 @@ import { once } from "node:events";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
+import { createCallStats } from "#mesh/rpc/call-stats.ts";
 import { startGateway } from "../services/gateway/gateway.ts";
 
 const ECHO_PATH = "/bench.v1.BenchService/Echo";
@@ -80,6 +81,7 @@ async function runGateway(backendPort: string): Promise<void> {
       },
     },
     secret: "a secret for measuring only",
+    stats: createCallStats(() => 0),
     descriptors: () => new Uint8Array(),
     log: { info: ignore, warn: ignore, error: ignore },
   });

@@ -14,6 +14,7 @@ import { sharedSecretIdentity, type WorkloadIdentity } from "#mesh/identity/work
 import { concurrencyCeiling, sharedCeiling } from "#mesh/rpc/admission.ts";
 import type { Call, OwnCall, User } from "#mesh/rpc/call.ts";
 import { type BackgroundOptions, backgroundCall } from "#mesh/rpc/call-context.ts";
+import { type CallStats, createCallStats } from "#mesh/rpc/call-stats.ts";
 import { type Channels, createChannels, STARTUP_GRACE_MS } from "#mesh/rpc/channels.ts";
 import { createClient } from "#mesh/rpc/client.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
@@ -33,6 +34,8 @@ export interface Mesh {
   readonly config: MeshConfig;
   readonly log: Logger;
   readonly clock: Clock;
+  /** The calls that this process has taken, as the registry is told of them. */
+  readonly stats: CallStats;
   /** A typed client. Its target is `mesh:///<contract.owner>`; all clients of one owner share connections. */
   client<C extends Contract>(contract: C): Client<C>;
   /** A `Call` for work that nobody asked for: no caller, no end user, a deadline of its own. Say when it is `done`. */
@@ -65,6 +68,8 @@ export interface MeshParts {
   readonly startupGraceMs: number;
   /** Calls answered once that run at a time; the rest is shed. */
   readonly maxConcurrentCalls: number;
+  /** For a process that takes calls by itself, as the gateway does. */
+  readonly stats: CallStats;
   readonly shutdownBounds: ShutdownBounds;
 }
 
@@ -116,6 +121,7 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
     config,
     log,
     clock,
+    stats: parts.stats,
     client,
     background,
     verifyUser: async (token) => users.verify(token),
@@ -129,13 +135,15 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
 
 function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts>): Omit<MeshParts, "signingKeys"> {
   const { instance, version, logLevel: level } = config;
+  const maxConcurrentCalls = given.maxConcurrentCalls ?? MAX_CONCURRENT_CALLS;
   return {
     clock: given.clock ?? systemClock,
     log: given.log ?? createLogger({ workload: name, instance, version, level }),
     endpoints: given.endpoints ?? staticEndpoints(config.targets),
     descriptors: given.descriptors ?? readDescriptors,
     startupGraceMs: given.startupGraceMs ?? STARTUP_GRACE_MS,
-    maxConcurrentCalls: given.maxConcurrentCalls ?? MAX_CONCURRENT_CALLS,
+    maxConcurrentCalls,
+    stats: given.stats ?? createCallStats(() => maxConcurrentCalls),
     shutdownBounds: given.shutdownBounds ?? SHUTDOWN_BOUNDS,
   };
 }
@@ -158,7 +166,7 @@ function serve(serving: Serving, { services, close }: ServeOptions): Promise<Run
   return startServer({
     ...config.listen,
     services,
-    parts: { log: parts.log, workloads, users, admission, refusals, running: new Set() },
+    parts: { log: parts.log, workloads, users, admission, stats: parts.stats, refusals, running: new Set() },
     descriptors: parts.descriptors,
     shutdownBounds: parts.shutdownBounds,
     close: async () => {

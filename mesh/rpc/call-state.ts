@@ -5,6 +5,7 @@ import type { WorkloadIdentity } from "#mesh/identity/workload.ts";
 import type { Admission, SharedAdmission } from "#mesh/rpc/admission.ts";
 import type { TraceContext, User } from "#mesh/rpc/call.ts";
 import { type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
+import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import type { Method } from "#mesh/rpc/method.ts";
 import type { RefusalLog } from "#mesh/rpc/refusal-log.ts";
 import type { ServerCall } from "#mesh/rpc/server-call.ts";
@@ -17,6 +18,8 @@ export interface ServerParts {
   readonly users: UserTokens;
   /** Room for calls that are answered once, and for those that may stay open: of these everybody has a share. */
   readonly admission: { readonly calls: Admission; readonly streams: SharedAdmission };
+  /** Counts all calls. */
+  readonly stats: CallStats;
   /** Counts the calls that found no room. */
   readonly refusals: RefusalLog;
   /** The calls that are worked on now. */

@@ -37,6 +37,7 @@ async function serve(call: ServedCall): Promise<void> {
   const { state } = call;
   const { method, parts } = state.route;
   parts.running.add(call);
+  parts.stats.begin();
   try {
     accept(call);
     identifyWorkload(call);
@@ -176,7 +177,7 @@ function handle({ state }: ServedCall, request: unknown, context: Call): unknown
 }
 
 function writeOnly(call: ServedCall, response: unknown): void {
-  if (call.succeed(call.state.route.method.encodeResponse(response))) logCall(call.state);
+  if (call.succeed(call.state.route.method.encodeResponse(response))) observe(call.state);
 }
 
 /** Writes one message after the other, each when the transport has taken the last; stops asking when the call ends. */
@@ -194,7 +195,7 @@ async function writeEach(call: ServedCall, responses: unknown): Promise<void> {
     await call.write(encodeResponse(next.value));
   }
   exhausted = true;
-  if (call.succeed()) logCall(call.state);
+  if (call.succeed()) observe(call.state);
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
@@ -213,7 +214,7 @@ function end(call: ServedCall, answer: Answer): void {
   const { state } = call;
   if (call.fail(answer.failure)) {
     state.context?.abort(answer.failure);
-    logCall(state, answer);
+    observe(state, answer);
   } else if (answer.defect !== undefined) {
     logLateFailure(state, answer.defect);
   }
@@ -240,7 +241,13 @@ function abandon(call: ServedCall): void {
     : meshFailure("CANCELLED", "the caller gave up");
   call.abandon(failure);
   state.context?.abort(failure);
-  logCall(state, { failure });
+  observe(state, { failure });
+}
+
+/** Called once for every call. */
+function observe(state: CallState, answer?: Answer): void {
+  state.route.parts.stats.end(answer?.failure);
+  logCall(state, answer);
 }
 
 function text(value: string | Buffer | undefined): string | undefined {

@@ -8,6 +8,7 @@ import {
 import type { Implementation } from "#mesh/contract/contract.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import type { ServerParts } from "#mesh/rpc/call-state.ts";
+import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
 import { MAX_MESSAGE_BYTES, MAX_SESSION_MEMORY_MB, MAX_STREAMS_PER_CONNECTION } from "#mesh/rpc/limits.ts";
 import { type Method, methodsOf } from "#mesh/rpc/method.ts";
@@ -65,7 +66,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       ({ path }, wire) => {
         const start = starts.get(path);
         if (start !== undefined) return new TakenOverCall(wire, start);
-        return exemptPaths.has(path) ? new ServerInterceptingCall(wire) : new TakenOverCall(wire, refuseUnknown(path));
+        return exemptPaths.has(path)
+          ? new ServerInterceptingCall(wire)
+          : new TakenOverCall(wire, refuseUnknown(path, parts.stats));
       },
     ],
   });
@@ -139,10 +142,14 @@ function letUnknownPathsThrough(server: Server): void {
   });
 }
 
-function refuseUnknown(path: string): Start {
+function refuseUnknown(path: string, stats: CallStats): Start {
   const [, service = "", method = ""] = path.slice(0, MAX_SHOWN_PATH_CHARS).split("/");
   const failure = meshFailure("METHOD_UNKNOWN", `there is no method ${method} of a service ${service} here`);
-  return (wire) => wire.sendStatus(encodeFailure(failure, service));
+  return (wire) => {
+    stats.begin();
+    wire.sendStatus(encodeFailure(failure, service));
+    stats.end(failure);
+  };
 }
 
 /** Long enough for any method there is; a path of some other length is not echoed whole. */

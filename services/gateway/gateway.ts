@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { EndpointSource } from "#mesh/discovery/endpoints.ts";
+import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
 import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection.ts";
 import { createBackends } from "./backends.ts";
@@ -28,6 +29,8 @@ export interface GatewayOptions {
   /** A serialized google.protobuf.FileDescriptorSet, for reflection; not read before somebody asks. */
   readonly descriptors: () => Uint8Array;
   readonly log: Pick<Logger, "info" | "warn" | "error">;
+  /** Counts the calls that pass. */
+  readonly stats: CallStats;
   readonly limits?: Partial<GatewayLimits>;
 }
 
@@ -43,7 +46,7 @@ const STOP_CALLS_AT = 0.9;
 
 /** Starts the gateway. Rejects with the system's error when its address cannot be listened on. */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const { contracts, endpoints, payments, secret, descriptors, log, host, port } = options;
+  const { contracts, endpoints, payments, secret, stats, descriptors, log, host, port } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const localNames = [healthServiceName, ...reflectionServiceNames];
   const routes = createRoutes(contracts, localNames);
@@ -53,7 +56,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const local = createLocalServer([health.service, ...reflection]);
   const backends = createBackends({ endpoints, limits, log, openLocal: local.open });
   const places = createShares({ total: limits.maxCalls, perAddress: limits.callsPerAddress });
-  const router = createRouter({ routes, backends, places, secret, limits, log });
+  const router = createRouter({ routes, backends, places, secret, stats, limits, log });
   const http1 = createHttp1({ payments, places, limits, log });
 
   const release = (): void => {

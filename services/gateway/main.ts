@@ -3,10 +3,12 @@ import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.t
 import { readMeshConfig, readSetting } from "#mesh/config.ts";
 import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
 import { createMeshNode } from "#mesh/mesh.ts";
+import { createCallStats } from "#mesh/rpc/call-stats.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { startGateway } from "./gateway.ts";
+import { defaultLimits } from "./limits.ts";
 import { explainStartFailure, parsePort } from "./start-failure.ts";
 
 const host = readSetting("SHOPMESH_PUBLIC_HOST", { default: "127.0.0.1" });
@@ -16,7 +18,8 @@ try {
   const { instance, version, logLevel } = config;
   const log = createLogger({ workload: "gateway", instance, version, level: logLevel });
   const endpoints = staticEndpoints(config.targets);
-  const mesh = createMeshNode("gateway", config, { log, endpoints });
+  const stats = createCallStats(() => defaultLimits.maxCalls);
+  const mesh = createMeshNode("gateway", config, { log, endpoints, stats });
   const { handleWebhook } = mesh.client(PaymentService).try;
   const gateway = await startGateway({
     host,
@@ -26,6 +29,7 @@ try {
     payments: { handleWebhook, call: (options) => mesh.background({ name: "webhook", ...options }) },
     secret: config.secret,
     descriptors: readDescriptors,
+    stats,
     log,
   });
   log.info({ host, port: gateway.port }, "serving");

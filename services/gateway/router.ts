@@ -1,11 +1,13 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { Metadata } from "@grpc/grpc-js";
 import type { Logger } from "pino";
+import type { RpcError } from "#mesh/contract/errors.ts";
 import { CLIENT_ADDRESS_KEY, sharedSecretIdentity } from "#mesh/identity/workload.ts";
+import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import { formatTraceparent, newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 import { answerFailure, gatewayFailure } from "./answers.ts";
 import type { Backends } from "./backends.ts";
-import { logCall, type Outcome } from "./call-log.ts";
+import { countCall, logCall, type Outcome } from "./call-log.ts";
 import type { Arrival } from "./connection.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { PassThrough } from "./pass-through.ts";
@@ -26,6 +28,7 @@ export interface RouterOptions {
   /** The places for calls; each takes one. */
   readonly places: Shares;
   readonly secret: string;
+  readonly stats: CallStats;
   readonly limits: GatewayLimits;
   readonly log: Pick<Logger, "info" | "warn">;
 }
@@ -36,14 +39,15 @@ const WORKLOAD = "gateway";
 /** The name of a service that isn't here comes from outside and may be as long as a header. */
 const MAX_NAME_CHARS = 200;
 
-export function createRouter({ routes, backends, places, secret, limits, log }: RouterOptions): Router {
+export function createRouter({ routes, backends, places, secret, stats, limits, log }: RouterOptions): Router {
   const proof = proofHeaders(secret);
   const calls = new Set<PassThrough>();
 
   const pass = ({ stream, received, endStream, connection }: Arrival, path: string, route: Route): void => {
+    stats.begin();
     const giveBack = places.take(connection.peer);
     if (giveBack === undefined) {
-      shed(stream, route, limits);
+      stats.end(shed(stream, route, limits));
       return;
     }
     const given = received.parsed[TRACEPARENT_KEY];
@@ -58,6 +62,7 @@ export function createRouter({ routes, backends, places, secret, limits, log }: 
       leave();
       giveBack();
       if (outcome.cancelled) connection.noteReset();
+      countCall(stats, outcome);
       const durationMs = performance.now() - startedAtMs;
       logCall(log, { path, route, peer: connection.peer, traceId: trace.traceId, durationMs, outcome });
     };
@@ -91,9 +96,11 @@ export function createRouter({ routes, backends, places, secret, limits, log }: 
 }
 
 /** Tells a call to come again: the gateway passes as many as it may, in all or for the caller's address. */
-function shed(stream: ServerHttp2Stream, { service }: Route, { overloadRetryMs }: GatewayLimits): void {
+function shed(stream: ServerHttp2Stream, { service }: Route, { overloadRetryMs }: GatewayLimits): RpcError {
   const options = { retryDelayMs: overloadRetryMs };
-  answerFailure(stream, gatewayFailure("OVERLOADED", service, "the gateway passes too many calls", options), service);
+  const failure = gatewayFailure("OVERLOADED", service, "the gateway passes too many calls", options);
+  answerFailure(stream, failure, service);
+  return failure;
 }
 
 /** How the gateway proves itself to services, the same on every call. */

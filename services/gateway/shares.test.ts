@@ -68,6 +68,7 @@ test("sheds calls of an address over its share, and takes one again when another
   const error = await rejection(unary(elsewhere, "echo", Buffer.alloc(0)));
   expect(error.code).toBe(codes.RESOURCE_EXHAUSTED);
   expect(errorInfoOf(error)).toMatchObject({ reason: "OVERLOADED" });
+  expect(gateway.stats.read()).toMatchObject({ callsTotal: 1n, callsShed: 1n, callsFailed: 0n, callsRunning: 2n });
   running[0]?.call.cancel();
   const answer = () => unary(elsewhere, "echo", Buffer.from("x")).then(({ bytes }) => bytes.toString());
   await eventually(() => answer().catch(() => "shed")).toBe("x");

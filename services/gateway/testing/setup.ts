@@ -12,9 +12,10 @@ import { expect } from "vitest";
 import { ErrorInfo } from "#gen/google/rpc/error_details.ts";
 import { Status } from "#gen/google/rpc/status.ts";
 import { type EndpointSource, staticEndpoints } from "#mesh/discovery/endpoints.ts";
+import { type CallStats, createCallStats } from "#mesh/rpc/call-stats.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { type RunningGateway, startGateway } from "../gateway.ts";
-import type { GatewayLimits } from "../limits.ts";
+import { defaultLimits, type GatewayLimits } from "../limits.ts";
 import type { RoutedContract } from "../routes.ts";
 import type { WebhookSink } from "../webhooks/webhook.ts";
 import { startToyBackend, type ToyBackend, toy, toyContract } from "./toy-backend.ts";
@@ -50,6 +51,7 @@ export interface LogLine {
 export interface TestGateway extends RunningGateway {
   readonly address: string;
   readonly lines: LogLine[];
+  readonly stats: CallStats;
 }
 
 export interface TestGatewayOptions {
@@ -79,6 +81,7 @@ export async function startTestGateway(cleanup: Cleanup, options: TestGatewayOpt
   const write = (fields: unknown, message?: string): void => {
     lines.push({ ...(typeof fields === "object" ? fields : {}), message: message ?? "" });
   };
+  const stats = createCallStats(() => options.limits?.maxCalls ?? defaultLimits.maxCalls);
   const gateway = await startGateway({
     host: "127.0.0.1",
     port: 0,
@@ -87,12 +90,13 @@ export async function startTestGateway(cleanup: Cleanup, options: TestGatewayOpt
     payments: options.payments ?? noPayments,
     secret: options.secret ?? SECRET,
     descriptors: options.descriptors ?? readDescriptors,
+    stats,
     log: { info: write, warn: write, error: write },
     // Shutdown is waited for by each test; those that test it set their own.
     limits: { shutdownMs: 500, goawayPauseMs: 20, ...options.limits },
   });
   cleanup.add(() => gateway.close());
-  return { ...gateway, address: `127.0.0.1:${gateway.port}`, lines };
+  return { ...gateway, address: `127.0.0.1:${gateway.port}`, lines, stats };
 }
 
 /** The gateway before one toy backend, and a client. */
