@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { AddressInfo, Server, Socket } from "node:net";
+import type { ProxyIdentities } from "./faults/ends.ts";
 import { createGate, type Intercept } from "./faults/exchange.ts";
 import { grpcLink, type LinkOptions } from "./faults/grpc-link.ts";
 import { httpLink } from "./faults/http-link.ts";
@@ -25,6 +26,8 @@ export interface FaultProxyOptions {
   readonly upstream: () => string;
   /** Not asked about plain TCP. */
   readonly intercept?: Intercept;
+  /** Whom it passes for, where gRPC goes over mutual TLS; in plaintext, when left out. */
+  readonly identities?: ProxyIdentities | undefined;
 }
 
 const links: Readonly<Record<FaultProxyOptions["protocol"], (options: LinkOptions) => Server>> = {

@@ -1,13 +1,7 @@
-import {
-  type ClientHttp2Session,
-  connect,
-  constants,
-  createServer,
-  type IncomingHttpHeaders,
-  type ServerHttp2Stream,
-} from "node:http2";
-import type { Server, Socket } from "node:net";
+import { type ClientHttp2Session, constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { Server } from "node:net";
 import { buffer } from "node:stream/consumers";
+import { connectTo, type ProxyIdentities, takeConnections } from "./ends.ts";
 import type { Gate, Headers, Intercept } from "./exchange.ts";
 
 export interface LinkOptions {
@@ -17,6 +11,8 @@ export interface LinkOptions {
   readonly upstream: () => string;
   readonly intercept: Intercept;
   readonly gate: Gate;
+  /** Of gRPC alone; without them it is in plaintext. */
+  readonly identities?: ProxyIdentities | undefined;
 }
 
 /**
@@ -24,16 +20,11 @@ export interface LinkOptions {
  * it is whole: streams from the caller are not for this.
  */
 export function grpcLink(options: LinkOptions): Server {
-  const server = createServer();
-  let accepted: Socket | undefined;
-  server.prependListener("connection", (socket: Socket) => {
-    accepted = socket;
-  });
-  server.on("session", (session) => {
-    const socket = accepted;
+  const { upstream: whereTo, identities } = options;
+  return takeConnections(identities, (session, socket) => {
     // As when the callee dies: the connection is gone, and nobody says why.
-    const breakOff = (): void => void socket?.destroy();
-    const upstream = connect(`http://${options.upstream()}`);
+    const breakOff = (): void => void socket.destroy();
+    const upstream = connectTo(whereTo(), identities);
     // The ends of the connections say all that matters here.
     for (const side of [session, upstream]) side.on("error", () => {});
     // Who is told to go elsewhere finishes what is under way, on both sides.
@@ -49,7 +40,6 @@ export function grpcLink(options: LinkOptions): Server {
       passOn({ breakOff, upstream, stream, headers, options }).catch(() => stream.close(constants.NGHTTP2_CANCEL));
     });
   });
-  return server;
 }
 
 interface Passing {

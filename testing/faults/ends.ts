@@ -1,0 +1,66 @@
+import {
+  type ClientHttp2Session,
+  connect,
+  createSecureServer,
+  createServer,
+  type ServerHttp2Session,
+} from "node:http2";
+import type { Server, Socket } from "node:net";
+import type { SecureContextOptions, TLSSocket } from "node:tls";
+import type { CertificateSource } from "#mesh/identity/certificates.ts";
+
+/** Who a proxy passes for, where programs talk mutual TLS: each side must find the one that it expects. */
+export interface ProxyIdentities {
+  /** Shown to the callee, and the only one whose connections are taken. */
+  readonly caller: CertificateSource;
+  /** Shown to the caller, and the only one to whom connections are made. */
+  readonly callee: CertificateSource;
+}
+
+/** Takes HTTP/2 connections: over mutual TLS as the callee, or in plaintext when there are no identities. */
+export function takeConnections(
+  identities: ProxyIdentities | undefined,
+  onConnection: (session: ServerHttp2Session, socket: Socket) => void,
+): Server {
+  const server = identities === undefined ? createServer() : secureServer(identities);
+  let accepted: Socket | undefined;
+  // The session begins within the same event, and does not tell its socket.
+  server.prependListener(identities === undefined ? "connection" : "secureConnection", (socket: Socket) => {
+    accepted = socket;
+  });
+  server.on("session", (session: ServerHttp2Session) => {
+    if (accepted !== undefined) onConnection(session, accepted);
+  });
+  return server;
+}
+
+function secureServer({ caller, callee }: ProxyIdentities): Server {
+  const server = createSecureServer({ ...contextOf(callee), requestCert: true, rejectUnauthorized: true });
+  const unwatch = callee.watch(() => server.setSecureContext(contextOf(callee)));
+  server.on("close", unwatch);
+  server.prependListener("secureConnection", (socket: TLSSocket) => {
+    if (!isNamed(socket.getPeerCertificate().subjectaltname, caller)) socket.destroy();
+  });
+  return server;
+}
+
+/** Connects to a callee: over mutual TLS as the caller, or in plaintext when there are no identities. */
+export function connectTo(address: string, identities: ProxyIdentities | undefined): ClientHttp2Session {
+  if (identities === undefined) return connect(`http://${address}`);
+  const { caller, callee } = identities;
+  return connect(`https://${address}`, {
+    ...contextOf(caller),
+    checkServerIdentity: (_, { subjectaltname }) =>
+      isNamed(subjectaltname, callee) ? undefined : new Error(`${address} is ${subjectaltname}`),
+  });
+}
+
+// Without a certificate, as before the first one has come, no connection comes about.
+function contextOf(source: CertificateSource): SecureContextOptions {
+  const { certificate, privateKey, trusted } = source.current() ?? {};
+  return { cert: certificate, key: privateKey, ca: trusted === undefined ? [] : [...trusted], minVersion: "TLSv1.3" };
+}
+
+function isNamed(names: string | undefined, source: CertificateSource): boolean {
+  return names === `URI:spiffe://shopmesh/${source.current()?.service}`;
+}
