@@ -42,7 +42,12 @@ function makePlan(instances: Instances = {}): RunPlan {
     ports: new Map(privatePrograms(services).map((name, index) => [name, 20_000 + index])),
     databaseUrls: new Map(withData.map((name) => [name, `postgres://${name}:password-of-${name}@host:5432/db`])),
     reach: directly,
-    secrets: { simulatorKey: "key-of-simulator", webhookSecret: "secret-of-webhooks", databasePasswords: {} },
+    secrets: {
+      simulatorKey: "key-of-simulator",
+      webhookSecret: "secret-of-webhooks",
+      joinSecret: "secret-of-joining",
+      databasePasswords: {},
+    },
     runId: "run-1",
     runSecret: "secret-of-run",
     simulatorDataDir: "/data/simulator",

@@ -19,12 +19,13 @@ afterEach(() => {
 test("makes other secrets for each service and each folder, for their owner's eyes only", () => {
   const first = loadSecrets(file, ["cart", "orders"]);
   const other = loadSecrets(join(dir, "other.json"), ["cart", "orders"]);
-  const all = [first, other].flatMap(({ databasePasswords, simulatorKey, webhookSecret }) => [
+  const all = [first, other].flatMap(({ databasePasswords, simulatorKey, webhookSecret, joinSecret }) => [
     ...Object.values(databasePasswords),
     simulatorKey,
     webhookSecret,
+    joinSecret,
   ]);
-  expect(new Set(all).size).toBe(8);
+  expect(new Set(all).size).toBe(10);
   for (const secret of all) expect(secret).toMatch(/^[0-9a-f]{64}$/);
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
@@ -35,6 +36,7 @@ test("keeps them from run to run, and adds those of a new service", () => {
   expect(second.databasePasswords.cart).toBe(first.databasePasswords.cart);
   expect(second.simulatorKey).toBe(first.simulatorKey);
   expect(second.webhookSecret).toBe(first.webhookSecret);
+  expect(second.joinSecret).toBe(first.joinSecret);
   expect(second.databasePasswords.orders).toMatch(/^[0-9a-f]{64}$/);
   expect(loadSecrets(file, ["orders"])).toEqual(second);
 });
@@ -46,11 +48,13 @@ test("takes wide permissions away", () => {
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
-test.each(["", "not json", "[]", '{"simulatorKey":7}', '{"webhookSecret":""}', '{"databasePasswords":{"cart":""}}'])(
-  "refuses a file that says %j, and leaves it as it is",
-  (text) => {
-    writeFileSync(file, text);
-    expect(() => loadSecrets(file, ["cart"])).toThrow(/secrets\.json can't be used: /);
-    expect(readFileSync(file, "utf8")).toBe(text);
-  },
-);
+const wrongFiles = [
+  ...["", "not json", "[]", '{"simulatorKey":7}', '{"webhookSecret":""}', '{"databasePasswords":{"cart":""}}'],
+  '{"joinSecret":"abcdef0123456789abcdef0123456789"}',
+];
+
+test.each(wrongFiles)("refuses a file that says %j, and leaves it as it is", (text) => {
+  writeFileSync(file, text);
+  expect(() => loadSecrets(file, ["cart"])).toThrow(/secrets\.json can't be used: /);
+  expect(readFileSync(file, "utf8")).toBe(text);
+});

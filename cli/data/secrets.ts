@@ -10,6 +10,8 @@ export interface Secrets {
   readonly simulatorKey: string;
   /** With which the payment gateway simulator signs what it tells payments. */
   readonly webhookSecret: string;
+  /** From which the key comes with which each service joins the mesh: whoever has it can be any of them. */
+  readonly joinSecret: string;
 }
 
 /**
@@ -28,6 +30,7 @@ export function loadSecrets(file: string, services: readonly string[]): Secrets 
     },
     simulatorKey: known.simulatorKey ?? newSecret(),
     webhookSecret: known.webhookSecret ?? newSecret(),
+    joinSecret: known.joinSecret ?? newSecret(),
   };
   const wanted = `${JSON.stringify(secrets, undefined, 2)}\n`;
   if (wanted !== text) writePrivateFile(file, wanted, { durable: true });
@@ -44,13 +47,14 @@ function parseSecrets(file: string, text: string): Partial<Secrets> {
     new OperatorError(`${file} can't be used: ${why}; put it back from a copy, or begin with another data folder`);
   const value = parseJson(text);
   if (!isRecord(value)) throw broken("it is not a JSON object");
-  const { simulatorKey, webhookSecret, databasePasswords } = value;
+  const { simulatorKey, webhookSecret, joinSecret, databasePasswords } = value;
   if (!isSecretOrNone(simulatorKey)) throw broken("simulatorKey is not a hex string");
   if (!isSecretOrNone(webhookSecret)) throw broken("webhookSecret is not a hex string");
+  if (joinSecret !== undefined && !isJoinSecret(joinSecret)) throw broken("joinSecret is not 32 bytes in hex");
   if (databasePasswords !== undefined && !isSecretRecord(databasePasswords)) {
     throw broken("databasePasswords is not an object of hex strings");
   }
-  return { simulatorKey, webhookSecret, databasePasswords };
+  return { simulatorKey, webhookSecret, joinSecret, databasePasswords };
 }
 
 function parseJson(text: string): unknown {
@@ -67,6 +71,10 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function isSecret(value: unknown): value is string {
   return typeof value === "string" && /^[0-9a-f]{32,}$/.test(value);
+}
+
+function isJoinSecret(value: unknown): value is string {
+  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 }
 
 function isSecretOrNone(value: unknown): value is string | undefined {
