@@ -42,10 +42,15 @@ export function callUnary<Request, Response>(
   client: Client,
   method: UnaryMethod<Request, Response>,
   request: Request,
-  options: { readonly token: string | undefined; readonly timeoutMs: number },
+  options: {
+    readonly token: string | undefined;
+    readonly timeoutMs: number;
+    readonly headers?: Readonly<Record<string, string>>;
+  },
 ): Promise<Response> {
   const metadata = new Metadata();
   if (options.token !== undefined) metadata.set("authorization", `Bearer ${options.token}`);
+  for (const [name, value] of Object.entries(options.headers ?? {})) metadata.set(name, value);
   const deadline = systemClock.now().getTime() + options.timeoutMs;
   const { path, requestSerialize, responseDeserialize } = method;
   return new Promise((resolve, reject) => {
