@@ -37,6 +37,8 @@ export interface Way {
 }
 
 export const gatewayName = "gateway";
+/** The control plane: no service of the shop. */
+const controlName = "control";
 export const simulatorName = "payment-gateway";
 export const postgresName = "postgres";
 
@@ -80,7 +82,7 @@ export function findServices(programsDir: URL, instances: Instances = {}): reado
     if (!existsSync(file)) throw new OperatorError(`${file} is missing: build first, with npm run build`);
   }
   const names = readdirSync(new URL("services/", programsDir)).filter(
-    (name) => name !== gatewayName && existsSync(programFile(name, programsDir)),
+    (name) => name !== gatewayName && name !== controlName && existsSync(programFile(name, programsDir)),
   );
   const unknown = Object.keys(instances).find((name) => !names.includes(name));
   if (unknown !== undefined) {

@@ -49,7 +49,7 @@ export type LogLine = Readonly<Record<string, unknown>>;
 export type TestMeshOptions = Partial<Omit<MeshParts, "log" | "endpoints" | "signingKeys">>;
 
 /** Makes the services of one process, given its mesh. */
-export type ServiceFactory = (mesh: MeshNode) => readonly Implementation[];
+export type ServiceFactory = (mesh: MeshNode) => readonly Implementation[] | Promise<readonly Implementation[]>;
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 const TOKEN_LIFETIME_MS = 15 * 60_000;
@@ -82,7 +82,7 @@ export async function startTestMesh(
   };
   for (const [owner, makeServices] of Object.entries(services)) {
     const node = mesh(owner);
-    const server = await node.serve({ services: makeServices(node) });
+    const server = await node.serve({ services: await makeServices(node) });
     endpoints.set(owner, { host: server.host, port: server.port });
     closers.unshift(() => server.close());
   }

@@ -1,0 +1,199 @@
+import type { StreamResourcesRequest, StreamResourcesResponse } from "#gen/mesh/v1/discovery_service.ts";
+import { type Bell, createBell } from "../bell.ts";
+import type { Bulletin, Subject, Watcher } from "./domain.ts";
+
+/** How many processes may follow. */
+const MAX_WATCHERS = 1_000;
+/** How long changes are gathered before they are sent together. */
+const GATHER_MS = 5;
+
+export interface PublisherOptions {
+  readonly bulletin: Bulletin;
+  /** The present state of what a watcher subscribes to. */
+  readonly resourcesOf: (services: ReadonlySet<string>) => Omit<StreamResourcesResponse, "version">;
+  readonly tooMany: () => Error;
+}
+
+/** Tells every watcher what changed. Each has at most one response on its way; whatever changes meanwhile is in the next. */
+export interface Publisher {
+  /** Says that something is other than before. It is sent within milliseconds. */
+  changed(subjects: readonly Subject[]): void;
+  /** Resolves when everything that was said to have changed is on its way to the watchers. */
+  published(): Promise<void>;
+  /**
+   * Resolves with true when everybody who could go by the former state of a subject has acknowledged the present one or
+   * has left, and with false when that takes longer. Never rejects.
+   */
+  acknowledged(subject: Subject, timeoutMs: number): Promise<boolean>;
+  /** What one watcher is sent, for as long as it sends requests and `signal` does not abort. */
+  follow(requests: AsyncIterable<StreamResourcesRequest>, signal: AbortSignal): AsyncGenerator<StreamResourcesResponse>;
+  readonly watchers: number;
+  /** Ends all streams and all waits. */
+  close(): void;
+}
+
+/** A watcher's stream, and how far it has come. */
+interface Follower extends Watcher {
+  services: ReadonlySet<string>;
+  sent: bigint;
+  acknowledged: bigint;
+  /** A response is due whatever changed: it is the first one, or the first after another subscription. */
+  asked: boolean;
+  ended: boolean;
+  readonly bell: Bell;
+}
+
+/** Somebody who waits until these have acknowledged a version, or left. */
+interface Wait {
+  readonly missing: Set<Follower>;
+  readonly subject: Subject;
+  readonly end: (all: boolean) => void;
+}
+
+export function createPublisher(options: PublisherOptions): Publisher {
+  return new StreamPublisher(options);
+}
+
+class StreamPublisher implements Publisher {
+  readonly #options: PublisherOptions;
+  readonly #followers = new Set<Follower>();
+  readonly #waits = new Set<Wait>();
+  #gathered: Subject[] = [];
+  #publishing: { readonly done: Promise<void>; readonly timer: NodeJS.Timeout; readonly now: () => void } | undefined;
+  #closed = false;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  get watchers(): number {
+    return this.#followers.size;
+  }
+
+  changed(subjects: readonly Subject[]): void {
+    if (subjects.length === 0 || this.#closed) return;
+    this.#gathered.push(...subjects);
+    if (this.#publishing !== undefined) return;
+    let now = (): void => {};
+    const done = new Promise<void>((resolve) => {
+      now = () => {
+        this.#publish();
+        resolve();
+      };
+    });
+    this.#publishing = { done, now, timer: setTimeout(now, GATHER_MS) };
+  }
+
+  async published(): Promise<void> {
+    await this.#publishing?.done;
+  }
+
+  async acknowledged(subject: Subject, timeoutMs: number): Promise<boolean> {
+    await this.published();
+    const { bulletin } = this.#options;
+    const missing = new Set([...this.#followers].filter((follower) => bulletin.mayGoByOld(follower, subject)));
+    if (missing.size === 0 || this.#closed) return missing.size === 0;
+    return new Promise((resolve) => {
+      const wait: Wait = {
+        missing,
+        subject,
+        end: (all) => {
+          clearTimeout(timer);
+          this.#waits.delete(wait);
+          resolve(all);
+        },
+      };
+      const timer = setTimeout(wait.end, timeoutMs, false);
+      this.#waits.add(wait);
+    });
+  }
+
+  async *follow(
+    requests: AsyncIterable<StreamResourcesRequest>,
+    signal: AbortSignal,
+  ): AsyncGenerator<StreamResourcesResponse> {
+    const { bulletin, resourcesOf, tooMany } = this.#options;
+    if (this.#followers.size >= MAX_WATCHERS) throw tooMany();
+    const follower = newFollower();
+    const end = (): void => endFollower(follower);
+    this.#followers.add(follower);
+    signal.addEventListener("abort", end);
+    if (this.#closed) end();
+    void this.#listen(follower, requests);
+    try {
+      while (!follower.ended) {
+        if (!follower.asked && (follower.sent === 0n || !bulletin.isBehind(follower))) {
+          await follower.bell.wait();
+          continue;
+        }
+        follower.asked = false;
+        follower.sent = bulletin.version;
+        yield { version: follower.sent, ...resourcesOf(follower.services) };
+      }
+    } finally {
+      signal.removeEventListener("abort", end);
+      this.#followers.delete(follower);
+      for (const wait of [...this.#waits]) settle(wait, follower);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.#publishing !== undefined) {
+      clearTimeout(this.#publishing.timer);
+      this.#publishing.now();
+    }
+    for (const follower of this.#followers) endFollower(follower);
+    for (const wait of [...this.#waits]) wait.end(false);
+  }
+
+  #publish(): void {
+    this.#publishing = undefined;
+    this.#options.bulletin.publish(this.#gathered);
+    this.#gathered = [];
+    for (const follower of this.#followers) follower.bell.ring();
+  }
+
+  /** Reads subscriptions and acknowledgements until the watcher has no more, or its call ends. Never rejects. */
+  async #listen(follower: Follower, requests: AsyncIterable<StreamResourcesRequest>): Promise<void> {
+    try {
+      for await (const request of requests) this.#hear(follower, request);
+    } catch {
+      // The call has ended, and whoever ended it has told why.
+    }
+    endFollower(follower);
+  }
+
+  #hear(follower: Follower, { services, acknowledgedVersion }: StreamResourcesRequest): void {
+    const isFirst = follower.sent === 0n;
+    if (isFirst || !isSame(follower.services, services)) {
+      follower.services = new Set(services);
+      follower.asked = true;
+      follower.bell.ring();
+    }
+    // What was not sent cannot be in force.
+    if (acknowledgedVersion > follower.sent || acknowledgedVersion <= follower.acknowledged) return;
+    follower.acknowledged = acknowledgedVersion;
+    for (const wait of [...this.#waits]) {
+      if (!this.#options.bulletin.mayGoByOld(follower, wait.subject)) settle(wait, follower);
+    }
+  }
+}
+
+function newFollower(): Follower {
+  return { services: new Set(), sent: 0n, acknowledged: 0n, asked: false, ended: false, bell: createBell() };
+}
+
+function endFollower(follower: Follower): void {
+  follower.ended = true;
+  follower.bell.ring();
+}
+
+/** One less to wait for. */
+function settle(wait: Wait, follower: Follower): void {
+  if (wait.missing.delete(follower) && wait.missing.size === 0) wait.end(true);
+}
+
+function isSame(before: ReadonlySet<string>, services: readonly string[]): boolean {
+  return before.size === services.length && services.every((service) => before.has(service));
+}
