@@ -5,7 +5,6 @@ import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract
 import { type Clock, systemClock } from "#mesh/clock.ts";
 import type { MeshConfig } from "#mesh/config.ts";
 import type { Client, Contract, Implementation } from "#mesh/contract/contract.ts";
-import { createCallConfigs } from "#mesh/discovery/call-config.ts";
 import { type EndpointSource, staticEndpoints } from "#mesh/discovery/endpoints.ts";
 import { identityServiceKeys } from "#mesh/identity/identity-service-keys.ts";
 import { createKeyRing, KEY_FETCH_TIMEOUT_MS, type SigningKeySource } from "#mesh/identity/key-ring.ts";
@@ -15,12 +14,14 @@ import { concurrencyCeiling, sharedCeiling } from "#mesh/rpc/admission.ts";
 import type { Call, OwnCall, User } from "#mesh/rpc/call.ts";
 import { type BackgroundOptions, backgroundCall } from "#mesh/rpc/call-context.ts";
 import { type CallStats, createCallStats } from "#mesh/rpc/call-stats.ts";
-import { type Channels, createChannels, STARTUP_GRACE_MS } from "#mesh/rpc/channels.ts";
+import { createChannels, STARTUP_GRACE_MS } from "#mesh/rpc/channels.ts";
 import { createClient } from "#mesh/rpc/client.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
+import { followFaults } from "#mesh/rpc/faults.ts";
 import { MAX_CONCURRENT_CALLS, MAX_CONCURRENT_STREAMS } from "#mesh/rpc/limits.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createRefusalLog } from "#mesh/rpc/refusal-log.ts";
+import { createRetryBudgets } from "#mesh/rpc/retry-rules.ts";
 import { type RunningServer, startServer } from "#mesh/rpc/server.ts";
 import { SHUTDOWN_BOUNDS, type ShutdownBounds } from "#mesh/rpc/server-shutdown.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
@@ -100,12 +101,15 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
   // Its own lines are not ours in form, and some show the values of headers.
   if (!log.isLevelEnabled("debug")) setLogVerbosity(logVerbosity.NONE);
   const workloads = sharedSecretIdentity(name, config.secret);
-  const configs = createCallConfigs();
-  const channels = createChannels({ endpoints: parts.endpoints, configs }, parts.startupGraceMs);
-  const client = <C extends Contract>(contract: C): Client<C> => {
-    configs.add(contract);
-    return createClient({ log, workloads, channels }, contract);
+  const channels = createChannels({ endpoints: parts.endpoints }, parts.startupGraceMs);
+  const faults = followFaults(parts.endpoints, name);
+  const budgets = createRetryBudgets();
+  const closeClients = (): void => {
+    faults.close();
+    channels.close();
   };
+  const client = <C extends Contract>(contract: C): Client<C> =>
+    createClient({ log, workloads, channels, faults, budgets }, contract);
   const background = (options: BackgroundOptions): OwnCall => backgroundCall(options, log);
   let ownKeys = given.signingKeys;
   const publishedKeys = identityServiceKeys(client(IdentityService), (signal) =>
@@ -127,9 +131,9 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
     verifyUser: async (token) => users.verify(token),
     serve(options) {
       ownKeys = options.signingKeys ?? ownKeys;
-      return serve({ config, parts, workloads, users, channels }, options);
+      return serve({ config, parts, workloads, users, closeClients }, options);
     },
-    close: () => channels.close(),
+    close: closeClients,
   };
 }
 
@@ -153,11 +157,11 @@ interface Serving {
   readonly parts: Omit<MeshParts, "signingKeys">;
   readonly workloads: WorkloadIdentity;
   readonly users: UserTokens;
-  readonly channels: Channels;
+  readonly closeClients: () => void;
 }
 
 function serve(serving: Serving, { services, close }: ServeOptions): Promise<RunningServer> {
-  const { config, parts, workloads, users, channels } = serving;
+  const { config, parts, workloads, users, closeClients } = serving;
   const admission = {
     calls: concurrencyCeiling(parts.maxConcurrentCalls),
     streams: sharedCeiling(MAX_CONCURRENT_STREAMS),
@@ -171,7 +175,7 @@ function serve(serving: Serving, { services, close }: ServeOptions): Promise<Run
     shutdownBounds: parts.shutdownBounds,
     close: async () => {
       await close?.();
-      channels.close();
+      closeClients();
     },
   });
 }

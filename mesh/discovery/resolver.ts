@@ -1,11 +1,10 @@
 import { type ChannelOptions, experimental, status } from "@grpc/grpc-js";
-import { type CallConfigs, serviceConfig } from "#mesh/discovery/call-config.ts";
+import { configSelector, serviceConfig } from "#mesh/discovery/call-config.ts";
 import type { Cluster, EndpointSource } from "#mesh/discovery/endpoints.ts";
 
 /** What a channel to `mesh:///<owner>` must be told, in its options. */
 export interface Discovery {
   readonly endpoints: EndpointSource;
-  readonly configs: CallConfigs;
 }
 
 const SCHEME = "mesh";
@@ -68,7 +67,7 @@ class MeshResolver implements experimental.Resolver {
   }
 
   #tell(endpoints: Parameters<experimental.ResolverListener>[0]): void {
-    const attributes = { [experimental.CHANNEL_ARGS_CONFIG_SELECTOR_KEY]: this.#discovery.configs.selector };
+    const attributes = { [experimental.CHANNEL_ARGS_CONFIG_SELECTOR_KEY]: configSelector };
     this.#listener(endpoints, attributes, experimental.statusOrFromValue(serviceConfig), "");
   }
 

@@ -41,9 +41,11 @@ const channelOptions = {
 };
 
 /**
- * With its retry buffer, grpc-js takes a stream of requests as fast as it is made and holds it in memory, and goes on
- * writing it after the callee has answered, which turns the answer into a failure. Without one, each write waits for
- * the transport. It is an option of the whole channel; on one of their own, uploads do not get into the way of calls.
+ * Retries are ours (mesh/rpc/attempts.ts). What grpc-js still does by itself, while `grpc.enable_retries` is not 0, is to
+ * send again what never left, and once what was refused unread; for that it keeps what is sent until an answer begins. So
+ * it takes a stream of requests as fast as it is made and holds it in memory, and goes on writing it after the callee has
+ * answered, which turns the answer into a failure. Without the buffer each write waits for the transport, and nothing is
+ * sent again. It is an option of the whole channel; on one of their own, uploads leave calls as they are.
  */
 const uploadOptions = { "grpc.per_rpc_retry_buffer_size": 0 };
 

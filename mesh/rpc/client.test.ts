@@ -1,50 +1,20 @@
 import { createServer } from "node:http2";
 import { afterEach, describe, expect, test } from "vitest";
-import { implement } from "#mesh/contract/contract.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
-import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
-import { createMeshNode, type MeshNode, type MeshParts, type RunningServer } from "#mesh/mesh.ts";
-import { createLogger } from "#mesh/telemetry/log.ts";
-import { testConfig } from "#testing/mesh.ts";
-import {
-  deferred,
-  failureOf,
-  type ProbeHandlers,
-  ProbeService,
-  probeDescriptors,
-  probeHandlers,
-  probeRequest,
-  probeResponse,
-  startProbe,
-} from "./probe.fixture.ts";
+import type { MeshNode } from "#mesh/mesh.ts";
+import { addressOf, createInstances } from "./instances.fixture.ts";
+import { deferred, failureOf, ProbeService, probeRequest, probeResponse, startProbe } from "./probe.fixture.ts";
 
 const cleanUps: (() => unknown)[] = [];
+const instances = createInstances();
+const { serve: serveProbe } = instances;
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+  await instances.close();
 });
 
-const log = createLogger({ workload: "test", instance: "1", version: "test", level: "silent" });
-
-function node(workload: string, given: Partial<MeshParts> & { readonly port?: number }): MeshNode {
-  const { port = 0, ...parts } = given;
-  const defaults = { log, descriptors: probeDescriptors, startupGraceMs: 0 };
-  const made = createMeshNode(workload, testConfig(port), { ...defaults, ...parts });
-  cleanUps.push(() => made.close());
-  return made;
-}
-
-async function serveProbe(handlers: ProbeHandlers = {}, port = 0): Promise<RunningServer> {
-  const server = await node("probe", { port }).serve({ services: [implement(ProbeService, probeHandlers(handlers))] });
-  cleanUps.push(() => server.close());
-  return server;
-}
-
 function callerOf(addresses: readonly string[], startupGraceMs = 0): MeshNode {
-  return node("gateway", { endpoints: staticEndpoints({ probe: addresses }), startupGraceMs });
-}
-
-function addressOf({ host, port }: RunningServer): string {
-  return `${host}:${port}`;
+  return instances.callerOf(addresses, { startupGraceMs });
 }
 
 /** A port that nobody listens on. */

@@ -136,6 +136,7 @@ function probeContract<Name extends string, Owner extends string>(name: Name, ow
     public: true,
     definition: {
       read: method(`/mesh.test.v1.${name}/Read`, false, false),
+      look: method(`/mesh.test.v1.${name}/Look`, false, false),
       change: method(`/mesh.test.v1.${name}/Change`, false, false),
       watch: method(`/mesh.test.v1.${name}/Watch`, false, true),
       collect: method(`/mesh.test.v1.${name}/Collect`, true, false),
@@ -145,6 +146,7 @@ function probeContract<Name extends string, Owner extends string>(name: Name, ow
     },
     methods: {
       read: { ...read, errors: { NO_SUCH_PROBE: "NOT_FOUND" } },
+      look: { ...read, hedgeAfterMs: 20 },
       change: { ...open, deadlineMs: 300, errors: { TOO_LATE: "ABORTED" } },
       watch: { ...read, deadlineMs: 60_000 },
       collect: open,
@@ -177,6 +179,7 @@ const echo = async ({ name }: ProbeRequest): Promise<ProbeResponse> => probeResp
 export function probeHandlers(replaced: ProbeHandlers = {}): Handlers<AnyProbe> {
   return {
     read: echo,
+    look: echo,
     change: echo,
     async *watch({ name, count }) {
       for (let index = 0; index < count; index++) yield probeResponse({ text: name, index });

@@ -1,0 +1,97 @@
+import { implement } from "#mesh/contract/contract.ts";
+import { type Cluster, type EndpointSource, parseAddress, plainCluster } from "#mesh/discovery/endpoints.ts";
+import { createMeshNode, type MeshNode, type MeshParts, type RunningServer } from "#mesh/mesh.ts";
+import { createLogger } from "#mesh/telemetry/log.ts";
+import { startFaultProxy } from "#testing/fault-proxy.ts";
+import { type LogLine, testConfig } from "#testing/mesh.ts";
+import { type ProbeHandlers, ProbeService, probeDescriptors, probeHandlers } from "./probe.fixture.ts";
+
+// Several instances of one service, and callers that are told where they are.
+
+/** What a test starts; all of it ends with `close`. */
+export interface Instances {
+  /** Some workload's part of the mesh, on any port unless told otherwise. */
+  node(workload: string, given?: Partial<MeshParts> & { readonly port?: number }): MeshNode;
+  /** An instance of the probe. */
+  serve(handlers?: ProbeHandlers, port?: number): Promise<RunningServer>;
+  /** An instance that `die` takes away as a crash does: its connections break, and nobody listens any more. */
+  serveMortal(handlers?: ProbeHandlers): Promise<{ readonly address: string; die(): Promise<void> }>;
+  /** What a caller that is the gateway would hold. */
+  callerOf(addresses: readonly string[], given?: Partial<MeshParts>): MeshNode;
+  close(): Promise<void>;
+}
+
+const silentLog = createLogger({ workload: "test", instance: "1", version: "test", level: "silent" });
+
+export function createInstances(): Instances {
+  const cleanUps: (() => unknown)[] = [];
+  const node: Instances["node"] = (workload, { port = 0, ...parts } = {}) => {
+    const defaults = { log: silentLog, descriptors: probeDescriptors, startupGraceMs: 0 };
+    const made = createMeshNode(workload, testConfig(port), { ...defaults, ...parts });
+    cleanUps.push(() => made.close());
+    return made;
+  };
+  const serve: Instances["serve"] = async (handlers = {}, port = 0) => {
+    const services = [implement(ProbeService, probeHandlers(handlers))];
+    const server = await node("probe", { port }).serve({ services });
+    cleanUps.push(() => server.close());
+    return server;
+  };
+  return {
+    node,
+    serve,
+    async serveMortal(handlers) {
+      const upstream = addressOf(await serve(handlers));
+      const wire = await startFaultProxy({
+        protocol: "tcp",
+        caller: "test",
+        callee: "probe",
+        upstream: () => upstream,
+      });
+      let dead: Promise<void> | undefined;
+      const die = (): Promise<void> => {
+        dead ??= wire.close();
+        return dead;
+      };
+      cleanUps.push(die);
+      return { address: wire.address, die };
+    },
+    callerOf(addresses, given = {}) {
+      const { source } = movingCluster(plainCluster(addresses.map(parseAddress)));
+      return node("gateway", { endpoints: source, ...given });
+    },
+    async close() {
+      for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+    },
+  };
+}
+
+export function addressOf({ host, port }: Pick<RunningServer, "host" | "port">): string {
+  return `${host}:${port}`;
+}
+
+/** A cluster, the same for every service, that a test changes. */
+export function movingCluster(first: Cluster): { readonly source: EndpointSource; set(now: Cluster): void } {
+  const listeners = new Set<(now: Cluster) => void>();
+  let known = first;
+  return {
+    source: {
+      watch(_, listener) {
+        listeners.add(listener);
+        listener(known);
+        return () => listeners.delete(listener);
+      },
+    },
+    set(now) {
+      known = now;
+      for (const listener of listeners) listener(now);
+    },
+  };
+}
+
+/** A log, and the lines that were written to it. */
+export function keptLog(): { readonly log: MeshParts["log"]; readonly lines: readonly LogLine[] } {
+  const lines: LogLine[] = [];
+  const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
+  return { log: createLogger({ workload: "test", instance: "1", version: "test", level: "info", destination }), lines };
+}
