@@ -154,6 +154,18 @@ describe("refuses", () => {
     ["no deadline", getCup.replace(/deadline: .*/, ""), `${place}.GetCup has no deadline`],
     ["a deadline of nothing", getCup.replace(/deadline: .*/, "deadline: {}"), `${place}.GetCup has a deadline that is`],
     ["half a millisecond", getCup.replace("500000000", "500000"), `${place}.GetCup has a deadline that is not`],
+    [
+      "a hedge after the deadline",
+      getCup.replace("reasons:", "hedge_after: {seconds: 3}\n      reasons:"),
+      `${place}.GetCup has a hedge_after that is not`,
+    ],
+    [
+      "a hedge of a stream",
+      getCup
+        .replace("returns (", "returns (stream ")
+        .replace("reasons:", "hedge_after: {nanos: 50000000}\n      reasons:"),
+      `${place}.GetCup has a hedge_after, and is a stream`,
+    ],
     ["a deadline past any timer", getCup.replace("seconds: 2,", "seconds: 9000000,"), `${place}.GetCup has a deadline`],
     [
       "an unknown reason",

@@ -86,6 +86,7 @@ function readMethod(
   if (hedgeAfterMs !== undefined && !isHedge(hedgeAfterMs, deadlineMs, idempotency)) {
     report("has a hedge_after that is not whole ms, not below its deadline, or not of a method without side effects");
   }
+  if (hedgeAfterMs !== undefined && method.methodKind !== "unary") report("has a hedge_after, and is a stream");
   const errors = readErrors(method, policy.reasons, reasons, problems);
   if (idempotency === undefined || callers === undefined || deadlineMs === undefined) return undefined;
   return {

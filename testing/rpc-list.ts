@@ -9,12 +9,13 @@ export function listRpcs(contracts: readonly Contract[]): string {
 
 function methodsOf({ definition, methods }: Contract): readonly string[] {
   return Object.entries(methods)
-    .map(([key, { idempotency, deadlineMs, callers, errors }]) => {
+    .map(([key, { idempotency, deadlineMs, hedgeAfterMs, callers, errors }]) => {
       const name = `${key.charAt(0).toUpperCase()}${key.slice(1)}`;
       const stream = [definition[key]?.requestStream && "takes", definition[key]?.responseStream && "gives"];
       const streams = stream.filter((kind) => typeof kind === "string").map((kind) => `, ${kind} a stream`);
       const reasons = Object.entries(errors).map(([reason, code]) => `    ${reason} ${code}\n`);
-      const policy = `  ${name}: ${idempotency}, ${deadlineMs / 1_000} s${streams.join("")}\n    by ${whoOf(callers)}\n`;
+      const hedge = hedgeAfterMs === undefined ? "" : `, hedged after ${hedgeAfterMs} ms`;
+      const policy = `  ${name}: ${idempotency}, ${deadlineMs / 1_000} s${hedge}${streams.join("")}\n    by ${whoOf(callers)}\n`;
       return `${policy}${reasons.sort().join("")}`;
     })
     .sort();

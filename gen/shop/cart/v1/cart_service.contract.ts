@@ -21,6 +21,7 @@ export const CartService = {
   methods: {
     /**
      * The cart as it is now. Fails with NOT_FOUND `CART_NOT_FOUND`.
+     * Hedged: quotes and orders begin with it.
      *
      * @generated from rpc shop.cart.v1.CartService.GetCart
      */
@@ -28,6 +29,7 @@ export const CartService = {
       request: "shop.cart.v1.GetCartRequest",
       idempotency: "NO_SIDE_EFFECTS",
       deadlineMs: 2000,
+      hedgeAfterMs: 100,
       callers: {
         anonymous: false,
         guest: true,

@@ -1038,7 +1038,10 @@ export const MergeCartsResponse: MessageFns<MergeCartsResponse> = {
  */
 export type CartServiceService = typeof CartServiceService;
 export const CartServiceService = {
-  /** The cart as it is now. Fails with NOT_FOUND `CART_NOT_FOUND`. */
+  /**
+   * The cart as it is now. Fails with NOT_FOUND `CART_NOT_FOUND`.
+   * Hedged: quotes and orders begin with it.
+   */
   getCart: {
     path: "/shop.cart.v1.CartService/GetCart" as const,
     requestStream: false as const,
@@ -1112,7 +1115,10 @@ export const CartServiceService = {
 } as const;
 
 export interface CartServiceServer extends UntypedServiceImplementation {
-  /** The cart as it is now. Fails with NOT_FOUND `CART_NOT_FOUND`. */
+  /**
+   * The cart as it is now. Fails with NOT_FOUND `CART_NOT_FOUND`.
+   * Hedged: quotes and orders begin with it.
+   */
   getCart: handleUnaryCall<GetCartRequest, GetCartResponse>;
   /**
    * Adds units of a SKU: to its line, or in a new line at the end. Atomic.
@@ -1138,7 +1144,10 @@ export interface CartServiceServer extends UntypedServiceImplementation {
 }
 
 export interface CartServiceClient extends Client {
-  /** The cart as it is now. Fails with NOT_FOUND `CART_NOT_FOUND`. */
+  /**
+   * The cart as it is now. Fails with NOT_FOUND `CART_NOT_FOUND`.
+   * Hedged: quotes and orders begin with it.
+   */
   getCart(
     request: GetCartRequest,
     callback: (error: ServiceError | null, response: GetCartResponse) => void,

@@ -39,6 +39,7 @@ export const CatalogService = {
     },
     /**
      * Many variants at once, by SKU, as of one moment. SKUs that are not in the catalogue are named, not failed.
+     * Hedged: every quote, order and change of a cart waits for it.
      *
      * @generated from rpc shop.catalog.v1.CatalogService.BatchGetVariants
      */
@@ -46,6 +47,7 @@ export const CatalogService = {
       request: "shop.catalog.v1.BatchGetVariantsRequest",
       idempotency: "NO_SIDE_EFFECTS",
       deadlineMs: 2000,
+      hedgeAfterMs: 100,
       callers: {
         anonymous: true,
         guest: false,

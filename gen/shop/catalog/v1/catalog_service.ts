@@ -1905,7 +1905,10 @@ export const CatalogServiceService = {
     responseSerialize: (value: GetProductResponse): Buffer => Buffer.from(GetProductResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetProductResponse => GetProductResponse.decode(value),
   },
-  /** Many variants at once, by SKU, as of one moment. SKUs that are not in the catalogue are named, not failed. */
+  /**
+   * Many variants at once, by SKU, as of one moment. SKUs that are not in the catalogue are named, not failed.
+   * Hedged: every quote, order and change of a cart waits for it.
+   */
   batchGetVariants: {
     path: "/shop.catalog.v1.CatalogService/BatchGetVariants" as const,
     requestStream: false as const,
@@ -2031,7 +2034,10 @@ export interface CatalogServiceServer extends UntypedServiceImplementation {
    * Fails with NOT_FOUND `PRODUCT_NOT_FOUND`.
    */
   getProduct: handleUnaryCall<GetProductRequest, GetProductResponse>;
-  /** Many variants at once, by SKU, as of one moment. SKUs that are not in the catalogue are named, not failed. */
+  /**
+   * Many variants at once, by SKU, as of one moment. SKUs that are not in the catalogue are named, not failed.
+   * Hedged: every quote, order and change of a cart waits for it.
+   */
   batchGetVariants: handleUnaryCall<BatchGetVariantsRequest, BatchGetVariantsResponse>;
   /**
    * Products that are for sale, by title and then by id, of one category and those below it, or of all.
@@ -2094,7 +2100,10 @@ export interface CatalogServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetProductResponse) => void,
   ): ClientUnaryCall;
-  /** Many variants at once, by SKU, as of one moment. SKUs that are not in the catalogue are named, not failed. */
+  /**
+   * Many variants at once, by SKU, as of one moment. SKUs that are not in the catalogue are named, not failed.
+   * Hedged: every quote, order and change of a cart waits for it.
+   */
   batchGetVariants(
     request: BatchGetVariantsRequest,
     callback: (error: ServiceError | null, response: BatchGetVariantsResponse) => void,

@@ -183,6 +183,7 @@ export const IdentityService = {
     /**
      * The public keys with which access tokens can be verified: the one in use, and those whose tokens may still be
      * around. Answers may be kept for five minutes.
+     * Hedged: all calls of end users to a service wait for it while that service does not know the keys.
      *
      * @generated from rpc shop.identity.v1.IdentityService.GetSigningKeys
      */
@@ -190,6 +191,7 @@ export const IdentityService = {
       request: "shop.identity.v1.GetSigningKeysRequest",
       idempotency: "NO_SIDE_EFFECTS",
       deadlineMs: 2000,
+      hedgeAfterMs: 100,
       callers: {
         anonymous: true,
         guest: false,

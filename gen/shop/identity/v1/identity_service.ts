@@ -1966,6 +1966,7 @@ export const IdentityServiceService = {
   /**
    * The public keys with which access tokens can be verified: the one in use, and those whose tokens may still be
    * around. Answers may be kept for five minutes.
+   * Hedged: all calls of end users to a service wait for it while that service does not know the keys.
    */
   getSigningKeys: {
     path: "/shop.identity.v1.IdentityService/GetSigningKeys" as const,
@@ -2043,6 +2044,7 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
   /**
    * The public keys with which access tokens can be verified: the one in use, and those whose tokens may still be
    * around. Answers may be kept for five minutes.
+   * Hedged: all calls of end users to a service wait for it while that service does not know the keys.
    */
   getSigningKeys: handleUnaryCall<GetSigningKeysRequest, GetSigningKeysResponse>;
   /**
@@ -2206,6 +2208,7 @@ export interface IdentityServiceClient extends Client {
   /**
    * The public keys with which access tokens can be verified: the one in use, and those whose tokens may still be
    * around. Answers may be kept for five minutes.
+   * Hedged: all calls of end users to a service wait for it while that service does not know the keys.
    */
   getSigningKeys(
     request: GetSigningKeysRequest,
