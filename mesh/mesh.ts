@@ -1,11 +1,12 @@
 import { performance } from "node:perf_hooks";
-import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
+import { logVerbosity, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract.ts";
 import { type Clock, systemClock } from "#mesh/clock.ts";
 import type { MeshConfig } from "#mesh/config.ts";
 import type { Client, Contract, Implementation } from "#mesh/contract/contract.ts";
 import { type EndpointSource, staticEndpoints } from "#mesh/discovery/endpoints.ts";
+import { type CertificateSource, firstCertificates } from "#mesh/identity/certificates.ts";
 import { identityServiceKeys } from "#mesh/identity/identity-service-keys.ts";
 import { createKeyRing, KEY_FETCH_TIMEOUT_MS, type SigningKeySource } from "#mesh/identity/key-ring.ts";
 import { createUserTokens, type UserTokens } from "#mesh/identity/user-tokens.ts";
@@ -16,9 +17,11 @@ import { type BackgroundOptions, backgroundCall } from "#mesh/rpc/call-context.t
 import { type CallStats, createCallStats } from "#mesh/rpc/call-stats.ts";
 import { createChannels, STARTUP_GRACE_MS } from "#mesh/rpc/channels.ts";
 import { createClient } from "#mesh/rpc/client.ts";
+import { type Door, WorkloadServerCredentials } from "#mesh/rpc/credentials.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { followFaults } from "#mesh/rpc/faults.ts";
 import { MAX_CONCURRENT_CALLS, MAX_CONCURRENT_STREAMS } from "#mesh/rpc/limits.ts";
+import { createPeers } from "#mesh/rpc/peers.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createRefusalLog } from "#mesh/rpc/refusal-log.ts";
 import { createRetryBudgets } from "#mesh/rpc/retry-rules.ts";
@@ -54,6 +57,11 @@ export interface ServeOptions {
   readonly services: readonly Implementation[];
   /** Where to find the keys that sign user tokens, when not by asking identity: identity passes its own. */
   readonly signingKeys?: SigningKeySource;
+  /**
+   * A second listener, for processes that have no certificate yet: it proves itself, asks for no proof, and serves these
+   * and nothing else, no health and no reflection. Its callers are the workload "".
+   */
+  readonly joinDoor?: { readonly listen: MeshConfig["listen"]; readonly services: readonly Implementation[] };
   /** Releases what the handlers used, after the last call has ended. */
   readonly close?: () => Promise<void>;
 }
@@ -63,6 +71,8 @@ export interface MeshParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly endpoints: EndpointSource;
+  /** Whom this process proves to be, and whom it believes. */
+  readonly certificates: CertificateSource;
   readonly signingKeys: SigningKeySource;
   readonly descriptors: () => Uint8Array;
   /** How long after its start a process waits for services that it has not seen yet. */
@@ -101,7 +111,8 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
   // Its own lines are not ours in form, and some show the values of headers.
   if (!log.isLevelEnabled("debug")) setLogVerbosity(logVerbosity.NONE);
   const workloads = sharedSecretIdentity(name, config.secret);
-  const channels = createChannels({ endpoints: parts.endpoints }, parts.startupGraceMs);
+  const { certificates } = given;
+  const channels = createChannels({ endpoints: parts.endpoints }, parts.startupGraceMs, certificates);
   const faults = followFaults(parts.endpoints, name);
   const budgets = createRetryBudgets();
   const closeClients = (): void => {
@@ -131,13 +142,19 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
     verifyUser: async (token) => users.verify(token),
     serve(options) {
       ownKeys = options.signingKeys ?? ownKeys;
+<<<<<<< HEAD
       return serve({ config, parts, workloads, users, closeClients }, options);
+=======
+      return serve({ config, parts, certificates, workloads, users, channels }, options);
+>>>>>>> 9aee52b (mesh: connections can be secured by certificates on both sides)
     },
     close: closeClients,
   };
 }
 
-function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts>): Omit<MeshParts, "signingKeys"> {
+type CommonParts = Omit<MeshParts, "signingKeys" | "certificates">;
+
+function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts>): CommonParts {
   const { instance, version, logLevel: level } = config;
   const maxConcurrentCalls = given.maxConcurrentCalls ?? MAX_CONCURRENT_CALLS;
   return {
@@ -154,28 +171,64 @@ function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts
 
 interface Serving {
   readonly config: MeshConfig;
-  readonly parts: Omit<MeshParts, "signingKeys">;
+  readonly parts: CommonParts;
+  readonly certificates: CertificateSource | undefined;
   readonly workloads: WorkloadIdentity;
   readonly users: UserTokens;
   readonly closeClients: () => void;
 }
 
+<<<<<<< HEAD
 function serve(serving: Serving, { services, close }: ServeOptions): Promise<RunningServer> {
   const { config, parts, workloads, users, closeClients } = serving;
+=======
+async function serve(serving: Serving, options: ServeOptions): Promise<RunningServer> {
+  const { config, certificates } = serving;
+  if (certificates !== undefined) await firstCertificates(certificates);
+  const door = options.joinDoor && (await open(serving, { ...options.joinDoor, door: "joining" }));
+  const listener = { listen: config.listen, services: options.services, door: "workloads" as const };
+  return open(serving, listener, async () => {
+    await door?.close();
+    await options.close?.();
+    serving.channels.close();
+  });
+}
+
+interface Listener {
+  readonly listen: MeshConfig["listen"];
+  readonly services: readonly Implementation[];
+  readonly door: Door;
+}
+
+function open(serving: Serving, listener: Listener, close?: () => Promise<void>): Promise<RunningServer> {
+  const { parts, certificates, workloads, users } = serving;
+  const { log, stats } = parts;
+  const { listen, services, door } = listener;
+>>>>>>> 9aee52b (mesh: connections can be secured by certificates on both sides)
   const admission = {
     calls: concurrencyCeiling(parts.maxConcurrentCalls),
     streams: sharedCeiling(MAX_CONCURRENT_STREAMS),
   };
-  const refusals = createRefusalLog(parts.log);
+  const peers = certificates && createPeers(door, log);
+  const refusals = createRefusalLog(log);
   return startServer({
-    ...config.listen,
+    ...listen,
+    credentials:
+      certificates === undefined
+        ? ServerCredentials.createInsecure()
+        : new WorkloadServerCredentials(certificates, door),
     services,
-    parts: { log: parts.log, workloads, users, admission, stats: parts.stats, refusals, running: new Set() },
+    ownServices: door === "workloads",
+    parts: { log, peers, workloads, users, admission, stats, refusals, running: new Set() },
     descriptors: parts.descriptors,
     shutdownBounds: parts.shutdownBounds,
+<<<<<<< HEAD
     close: async () => {
       await close?.();
       closeClients();
     },
+=======
+    close: async () => close?.(),
+>>>>>>> 9aee52b (mesh: connections can be secured by certificates on both sides)
   });
 }

@@ -48,3 +48,33 @@ export function createCertificateHolder(first?: Certificates): CertificateHolder
     },
   };
 }
+
+/** How long a process waits for its first certificates before it gives up. */
+const JOIN_TIMEOUT_MS = 60_000;
+
+/** The first certificates of a source. Rejects with a JoinError when there are none in time. */
+export function firstCertificates(source: CertificateSource, timeoutMs = JOIN_TIMEOUT_MS): Promise<Certificates> {
+  const current = source.current();
+  if (current !== undefined) return Promise.resolve(current);
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      stop();
+      reject(new JoinError(`this process has no certificate after ${timeoutMs / 1_000} s`));
+    }, timeoutMs);
+    const stop = source.watch((certificates) => {
+      clearTimeout(timer);
+      stop();
+      resolve(certificates);
+    });
+  });
+}
+
+/** Why a process could not join the mesh. It carries no stack: the message is all that an operator needs. */
+class JoinError extends Error {
+  override readonly name = "JoinError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.stack = `JoinError: ${message}`;
+  }
+}

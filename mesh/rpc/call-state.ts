@@ -7,6 +7,7 @@ import type { TraceContext, User } from "#mesh/rpc/call.ts";
 import { type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import type { Method } from "#mesh/rpc/method.ts";
+import type { Peers } from "#mesh/rpc/peers.ts";
 import type { RefusalLog } from "#mesh/rpc/refusal-log.ts";
 import type { ServerCall } from "#mesh/rpc/server-call.ts";
 import type { RequestReader } from "#mesh/rpc/validation.ts";
@@ -14,6 +15,8 @@ import type { RequestReader } from "#mesh/rpc/validation.ts";
 /** What the layers need of the process they run in. */
 export interface ServerParts {
   readonly log: Logger;
+  /** Tells callers by their connections; undefined where a proof in the metadata does. */
+  readonly peers: Peers | undefined;
   readonly workloads: WorkloadIdentity;
   readonly users: UserTokens;
   /** Room for calls that are answered once, and for those that may stay open: of these everybody has a share. */

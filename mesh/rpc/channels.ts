@@ -1,7 +1,9 @@
-import { Channel, type ChannelInterface, connectivityState, credentials } from "@grpc/grpc-js";
+import { Channel, type ChannelCredentials, type ChannelInterface, connectivityState, credentials } from "@grpc/grpc-js";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { type Discovery, discoveryOptions, targetOf } from "#mesh/discovery/resolver.ts";
+import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import { epochMs } from "#mesh/rpc/call-context.ts";
+import { WorkloadChannelCredentials } from "#mesh/rpc/credentials.ts";
 import { MAX_MESSAGE_BYTES } from "#mesh/rpc/limits.ts";
 
 /** A way to one service. */
@@ -55,7 +57,13 @@ interface Target {
 }
 
 /** Opens channels to `mesh:///<owner>` as calls need them. */
-export function createChannels(discovery: Discovery, startupGraceMs: number = STARTUP_GRACE_MS): Channels {
+export function createChannels(
+  discovery: Discovery,
+  startupGraceMs: number = STARTUP_GRACE_MS,
+  certificates?: CertificateSource,
+): Channels {
+  const credentialsFor = (owner: string): ChannelCredentials =>
+    certificates === undefined ? credentials.createInsecure() : new WorkloadChannelCredentials(certificates, owner);
   const graceEndsMs = epochMs() + startupGraceMs;
   const options = { ...channelOptions, ...discoveryOptions(discovery) };
   const kinds = {
@@ -70,7 +78,7 @@ export function createChannels(discovery: Discovery, startupGraceMs: number = ST
       const { options, targets } = kinds[kind];
       let target = targets.get(owner);
       if (target === undefined) {
-        target = { channel: new Channel(targetOf(owner), credentials.createInsecure(), options), seenReady: false };
+        target = { channel: new Channel(targetOf(owner), credentialsFor(owner), options), seenReady: false };
         targets.set(owner, target);
       }
       if (!target.seenReady) {

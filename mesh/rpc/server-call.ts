@@ -72,6 +72,15 @@ export class ServerCall<State> {
     return typeof deadline === "number" ? deadline : deadline.getTime();
   }
 
+  /** The connection that it came over; undefined once that has gone. */
+  get connection(): object | undefined {
+    // grpc-js tells of it only what would have to be read from the certificate at every call.
+    const stream: unknown = "stream" in this.#wire ? this.#wire.stream : undefined;
+    if (typeof stream !== "object" || stream === null || !("session" in stream)) return undefined;
+    const { session } = stream;
+    return typeof session === "object" && session !== null ? session : undefined;
+  }
+
   /** Runs `onTimeout` after `delayMs`, unless the call has ended by then. */
   setTimer(delayMs: number, onTimeout: (call: ServerCall<State>) => void): void {
     this.#timer = setTimeout(onTimeout, delayMs, this);

@@ -85,8 +85,9 @@ function sizeOf(metadata: ReturnType<ServedCall["metadata"]["toJSON"]>): number 
 
 // --- identify: which process calls, and for whom ------------------------------------------------------------------
 
-function identifyWorkload({ state, metadata }: ServedCall): void {
-  const workload = state.route.parts.workloads.verify(metadata);
+function identifyWorkload({ state, metadata, connection }: ServedCall): void {
+  const { peers, workloads } = state.route.parts;
+  const workload = peers === undefined ? workloads.verify(metadata) : connection && peers.workloadOf(connection);
   if (workload === undefined) {
     throw meshFailure("CALLER_UNKNOWN", "the calling process does not prove which service it is");
   }

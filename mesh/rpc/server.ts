@@ -1,6 +1,6 @@
 import {
   Server,
-  ServerCredentials,
+  type ServerCredentials,
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
   type ServerOptions,
@@ -23,6 +23,9 @@ export interface StartOptions {
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
+  readonly credentials: ServerCredentials;
+  /** Whether health and reflection are served too. */
+  readonly ownServices: boolean;
   readonly services: readonly Implementation[];
   readonly parts: ServerParts;
   readonly descriptors: () => Uint8Array;
@@ -74,10 +77,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   });
   const health = createHealth(names);
   const reflected = [...names, healthServiceName, ...reflectionServiceNames];
-  for (const { definition, implementation } of [
-    health.service,
-    ...reflectionServices({ descriptors: options.descriptors, services: reflected }),
-  ]) {
+  const reflection = reflectionServices({ descriptors: options.descriptors, services: reflected });
+  for (const { definition, implementation } of options.ownServices ? [health.service, ...reflection] : []) {
     server.addService(definition, implementation);
     for (const { path } of Object.values(definition)) exemptPaths.add(path);
   }
@@ -86,7 +87,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     register(server, method);
   }
   letUnknownPathsThrough(server);
-  const port = await listen(server, host, options.port);
+  const port = await listen(server, options);
+  parts.peers?.watch(server);
   health.setServing(true);
   parts.log.info({ host, port, services: names }, "serving");
   let closing: Promise<void> | undefined;
@@ -155,10 +157,10 @@ function refuseUnknown(path: string, stats: CallStats): Start {
 /** Long enough for any method there is; a path of some other length is not echoed whole. */
 const MAX_SHOWN_PATH_CHARS = 200;
 
-function listen(server: Server, host: string, port: number): Promise<number> {
+function listen(server: Server, { host, port, credentials }: StartOptions): Promise<number> {
   const address = `${host}:${port}`;
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, boundPort) => {
+    server.bindAsync(address, credentials, (error, boundPort) => {
       if (error === null) resolve(boundPort);
       else reject(new Error(`cannot listen on ${address}: ${error.message}`));
     });
