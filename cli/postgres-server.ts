@@ -1,8 +1,9 @@
 import { openSession, type Session } from "#mesh/postgres/database.ts";
+import { DEFAULT_MAX_CONNECTIONS } from "#mesh/postgres/limits.ts";
 import { openLogFile } from "./logs/log-file.ts";
 import type { Terminal } from "./logs/terminal.ts";
 import { codeOf, messageOf, OperatorError } from "./operator-error.ts";
-import { startEmbeddedPostgres } from "./postgres/embedded.ts";
+import { MAX_PROGRAMS, startEmbeddedPostgres } from "./postgres/embedded.ts";
 import { provisionDatabase } from "./postgres/provision.ts";
 
 /** The PostgreSQL of a run. */
@@ -13,6 +14,8 @@ export interface PostgresServer {
   readonly failed: Promise<void>;
   /** The port of ours; undefined for one that is not. */
   readonly port: number | undefined;
+  /** How many processes of ten connections each it has room for. */
+  readonly maxPrograms: number;
   /** Stops ours; lets go of the operator's. */
   stop(): Promise<void>;
 }
@@ -39,6 +42,7 @@ export async function startOwnPostgres(options: {
   return {
     adminUrl: server.adminUrl,
     port: server.port,
+    maxPrograms: MAX_PROGRAMS,
     failed: new Promise((resolve) => {
       void server.exited.then(() => {
         if (!stopping) resolve();
@@ -61,17 +65,20 @@ export async function useGivenPostgres(adminUrl: string, prefix: string): Promis
   const session = await openSession(adminUrl, "shopmesh").catch((error: unknown) => {
     throw new OperatorError(`PostgreSQL at ${host} can't be reached: ${connectFailure(error)}`, { cause: error });
   });
+  let maxPrograms: number;
   try {
     // Two shops on the same databases would change each other's passwords. The lock goes with the connection.
     if (!(await tryLock(session, prefix))) {
       const advice = "stop it first, or set SHOPMESH_POSTGRES_PREFIX to another name";
       throw new OperatorError(`another shop uses the databases ${prefix}_… at PostgreSQL ${host}; ${advice}`);
     }
+    maxPrograms = await readRoom(session);
   } catch (error) {
     await session.close();
     throw error;
   }
-  return { adminUrl, port: undefined, failed: new Promise(() => undefined), stop: () => session.close() };
+  const failed = new Promise<never>(() => undefined);
+  return { adminUrl, port: undefined, maxPrograms, failed, stop: () => session.close() };
 }
 
 /** Gives each service its database, and returns the address of each by service. Throws OperatorError. */
@@ -90,6 +97,16 @@ export async function provisionDatabases(
     const { host } = new URL(adminUrl);
     throw new OperatorError(`databases can't be made at PostgreSQL ${host}: ${messageOf(error)}`, { cause: error });
   }
+}
+
+// Others may use it too, so this is the most there can be, and not what is sure to be there.
+async function readRoom(session: Session): Promise<number> {
+  const [row] = await session.query<{ free: number }>(
+    `select sum(case name when 'max_connections' then setting::int else -setting::int end)::int as free
+       from pg_settings where name in ('max_connections', 'superuser_reserved_connections', 'reserved_connections')`,
+    [],
+  );
+  return Math.floor((row?.free ?? 0) / DEFAULT_MAX_CONNECTIONS);
 }
 
 const lockSpace = 0x73686f72;

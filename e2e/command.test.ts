@@ -152,11 +152,11 @@ test("starts a service that was killed again, on the same port", async () => {
   const up = shopmesh(["up"]);
   await up.saw("Ctrl-C stops everything");
   const state = await readRunState(dataFolder(place.dataDir));
-  const cart = state?.processes.find(({ name }) => name === "cart");
-  if (cart === undefined) throw new Error("no cart in the run file");
+  const cart = state?.processes.find(({ name }) => name === "cart-1");
+  if (cart === undefined) throw new Error("no cart-1 in the run file");
   process.kill(cart.pid, "SIGKILL");
-  await up.saw("cart ended by signal SIGKILL; starting again in 0.5 s");
-  await up.saw(`cart is ready again on port ${cart.port}`);
+  await up.saw("cart-1 ended by signal SIGKILL; starting again in 0.5 s");
+  await up.saw(`cart-1 is ready again on port ${cart.port}`);
   up.process.kill("SIGINT");
   expect(await up.ended).toBe(0);
 }, 120_000);

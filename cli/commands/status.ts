@@ -55,7 +55,8 @@ export async function status(options: {
 
 function withSupervisor({ pid, startTime, processes }: RunState): readonly RunProcess[] {
   const name = supervisorName;
-  return [...processes, { name, pid, port: 0, state: "ready", startTime, restarts: 0, grpcHealth: false }];
+  const known = { name, service: "", version: "", lastExit: "" };
+  return [...processes, { ...known, pid, port: 0, state: "ready", startTime, restarts: 0, grpcHealth: false }];
 }
 
 async function reportOn(process: RunProcess, nowMs: number): Promise<ProcessReport> {

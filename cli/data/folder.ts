@@ -16,6 +16,8 @@ export interface DataFolder {
   readonly logsDir: string;
   readonly postgresDir: string;
   readonly simulatorDir: string;
+  /** The control plane's files (see services/control). */
+  readonly controlDir: string;
 }
 
 /** Names the parts of a data folder; touches nothing. */
@@ -29,6 +31,7 @@ export function dataFolder(path: string): DataFolder {
     logsDir: join(path, "logs"),
     postgresDir: join(path, "postgres"),
     simulatorDir: join(path, "payment-gateway"),
+    controlDir: join(path, "control"),
   };
 }
 
@@ -40,6 +43,7 @@ export function prepareDataFolder(folder: DataFolder): void {
     accessSync(folder.path, constants.W_OK | constants.X_OK);
     mkdirSync(folder.logsDir, { recursive: true, mode: 0o700 });
     mkdirSync(folder.simulatorDir, { recursive: true, mode: 0o700 });
+    mkdirSync(folder.controlDir, { recursive: true, mode: 0o700 });
   } catch (error) {
     const choose = "choose another with SHOPMESH_DATA=…";
     throw new OperatorError(`data folder ${folder.path} can't be written (${reasonOf(error)}); ${choose}`, {

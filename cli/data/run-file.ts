@@ -16,19 +16,25 @@ export interface RunState {
   readonly startTime: string;
   /** By which processes of this run prove who they are. */
   readonly secret: string;
-  /** Where each service listens. */
+  /** Where each service listens that is not the gateway. */
   readonly targets: Readonly<Record<string, readonly string[]>>;
   readonly processes: readonly RunProcess[];
 }
 
 export interface RunProcess {
   readonly name: string;
+  /** The service that it is an instance of; empty for what is none. */
+  readonly service: string;
+  /** The build it runs. */
+  readonly version: string;
   readonly pid: number;
   readonly port: number;
   readonly state: ProcessStatus["state"];
   /** When the process now running was started, as ISO 8601. */
   readonly startTime: string;
   readonly restarts: number;
+  /** How it ended last, for people; empty when it never did. */
+  readonly lastExit: string;
   /** Whether the process answers `grpc.health.v1` on its port. */
   readonly grpcHealth: boolean;
 }

@@ -21,7 +21,7 @@ export interface TerminalOptions {
   /** Shows every line of every process; otherwise warnings, errors, and what is no log line at all. */
   readonly verbose: boolean;
   readonly clock: Clock;
-  /** All names that will come before a line, so that they can be aligned. */
+  /** The names that will come before a line, so that they can be aligned; others may come too. */
   readonly names: readonly string[];
 }
 
@@ -40,11 +40,13 @@ const colours = [
 export function createTerminal(options: TerminalOptions): Terminal {
   const { output, clock, names, verbose } = options;
   const paint = createPaint(output.colour);
+  const known = new Map(names.map((name, index) => [name, index]));
   const width = Math.max(...[supervisorName, ...names].map((name) => name.length));
   const shownFrom = verbose ? 0 : levels.warn;
 
   const write = (name: string, timeMs: number, text: string): void => {
-    const colour = colours[names.indexOf(name) % colours.length];
+    if (name !== supervisorName && !known.has(name)) known.set(name, known.size);
+    const colour = colours[(known.get(name) ?? -1) % colours.length];
     const label = colour === undefined ? paint("bold", name.padEnd(width)) : paint(colour, name.padEnd(width));
     output.write(`${label} ${paint("dim", renderTime(timeMs))} ${text}\n`);
   };

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { openSession } from "#mesh/postgres/database.ts";
+import { DEFAULT_MAX_CONNECTIONS } from "#mesh/postgres/limits.ts";
 import { type Binaries, findBinaries } from "./binaries.ts";
 import { type DataFolder, openCluster, openDataFolder, unusable } from "./cluster.ts";
 import { stopLeftover } from "./leftover.ts";
@@ -31,8 +32,11 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
-/** Twelve services of ten connections each, and some for whoever looks in. */
-const MAX_CONNECTIONS = 12 * 10 + 30;
+/** Every service three times and one more while it is updated, with room to spare. */
+export const MAX_PROGRAMS = 36;
+/** For whoever looks in, and the server's own reserve. */
+const OTHER_CONNECTIONS = 30;
+const MAX_CONNECTIONS = MAX_PROGRAMS * DEFAULT_MAX_CONNECTIONS + OTHER_CONNECTIONS;
 const ORPHAN_GRACE_SECONDS = 15;
 const MAX_PORT_TRIES = 5;
 /** How long processes of a server that was killed may take to notice. */

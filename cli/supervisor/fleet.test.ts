@@ -13,11 +13,12 @@ import {
   type Workshop,
   wellBehaved,
 } from "../testing/programs.ts";
-import { createFleet, type Fleet, type Tiers } from "./fleet.ts";
+import { createFleet, type Fleet } from "./fleet.ts";
 import type { Program } from "./process.ts";
-import type { ProcessStatus, RestartPolicy } from "./supervise.ts";
+import { defaultRestartPolicy, type RestartPolicy } from "./restart-policy.ts";
+import type { ProcessStatus } from "./supervise.ts";
 
-const quick: RestartPolicy = { initialMs: 10, maxMs: 40, steadyMs: 60_000, readyMs: 20_000 };
+const quick: RestartPolicy = { ...defaultRestartPolicy, initialMs: 10, maxMs: 40, readyMs: 20_000 };
 
 let workshop: Workshop;
 let fleets: Fleet[] = [];
@@ -43,7 +44,7 @@ interface Started {
   readonly changes: ProcessStatus[];
 }
 
-function start(tiers: Tiers, policy: RestartPolicy = quick): Started {
+function start(programs: readonly Program[], policy: RestartPolicy = quick): Started {
   const output = captureOutput();
   const pids = new Set<number>();
   const changes: ProcessStatus[] = [];
@@ -58,7 +59,7 @@ function start(tiers: Tiers, policy: RestartPolicy = quick): Started {
     },
   });
   fleets.push(fleet);
-  const ready = fleet.start(tiers);
+  const ready = fleet.start(programs);
   // Not every test waits for it.
   ready.catch(() => undefined);
   return { fleet, ready, output, pids, changes };
@@ -70,7 +71,7 @@ async function expectNoneLeft(pids: Iterable<number>): Promise<void> {
 
 test("is ready when all are, and leaves nobody behind", async () => {
   const programs = ["one", "two", "three"].map((name) => workshop.program(name, wellBehaved));
-  const { fleet, ready, output, pids } = start([programs]);
+  const { fleet, ready, output, pids } = start(programs);
   await ready;
   expect(fleet.processes().map(({ state, restarts }) => [state, restarts])).toEqual(programs.map(() => ["ready", 0]));
   expect(output.text()).toMatch(/two is ready on port 1 \(process \d+, \d+\.\d s\)/);
@@ -84,7 +85,7 @@ test("tells which process failed before it was ready, with its last errors", asy
     "failing",
     `console.log(JSON.stringify({ level: 60, time: 1, msg: "SHOPMESH_SECRET is not set" })); process.exitCode = 1;`,
   );
-  const { fleet, ready, pids } = start([[workshop.program("fine", wellBehaved), failing]]);
+  const { fleet, ready, pids } = start([workshop.program("fine", wellBehaved), failing]);
   const error = await ready.catch((reason: unknown) => reason);
   if (!(error instanceof OperatorError)) throw error;
   expect(error.message).toBe("failing exited with code 1 before it was ready");
@@ -98,7 +99,7 @@ test("starts a process that crashes again, and says so", async () => {
     "crashing",
     `process.send({ type: "ready" }, () => process.kill(process.pid, "SIGKILL"));`,
   );
-  const { fleet, ready, output, pids } = start([[crashing]]);
+  const { fleet, ready, output, pids } = start([crashing]);
   await ready;
   await output.saw("crashing ended by signal SIGKILL; starting again in");
   await output.saw("crashing is ready again on port 1");
@@ -109,7 +110,7 @@ test("starts a process that crashes again, and says so", async () => {
 
 test("stops a process that is waiting to be started again", async () => {
   const once = workshop.program("once", `process.send({ type: "ready" }, () => process.exit(9));`);
-  const { fleet, ready, output, pids } = start([[once]], { ...quick, initialMs: 600_000, maxMs: 600_000 });
+  const { fleet, ready, output, pids } = start([once], { ...quick, initialMs: 600_000, maxMs: 600_000 });
   await ready;
   await output.saw("once exited with code 9; starting again in 600.0 s");
   expect(fleet.processes()).toMatchObject([{ state: "waiting", pid: 0 }]);
@@ -120,7 +121,7 @@ test("stops a process that is waiting to be started again", async () => {
 
 test("doubles the delay up to its bound", async () => {
   const crashing = workshop.program("doubling", `process.send({ type: "ready" }, () => process.exit(1));`);
-  const { fleet, output } = start([[crashing]], { ...quick, initialMs: 100, maxMs: 300 });
+  const { fleet, output } = start([crashing], { ...quick, initialMs: 100, maxMs: 300 });
   for (const delay of ["0.1 s", "0.2 s", "0.3 s"]) await output.saw(`starting again in ${delay}`);
   await fleet.stop({ graceMs: 10_000 });
   const delays = [...output.text().matchAll(/again in (\S+) s/g)].map((match) => match[1]);
@@ -129,7 +130,7 @@ test("doubles the delay up to its bound", async () => {
 
 test("begins again with the first delay after a life that was long enough", async () => {
   const crashing = workshop.program("steady", `process.send({ type: "ready" }, () => process.exit(1));`);
-  const { fleet, output } = start([[crashing]], { ...quick, initialMs: 100, maxMs: 10_000, steadyMs: 1 });
+  const { fleet, output } = start([crashing], { ...quick, initialMs: 100, maxMs: 10_000, steadyMs: 1 });
   await output.saw("starting again in 0.1 s", { times: 3 });
   await fleet.stop({ graceMs: 10_000 });
   expect(output.text()).not.toContain("starting again in 0.2 s");
@@ -146,21 +147,22 @@ test("kills a restarted process that does not get ready in time, and tries again
        process.send({ type: "ready" }, () => process.exit(1));
      }`,
   );
-  const { fleet, ready, output } = start([[hanging]], { ...quick, readyMs: 2000 });
+  const { fleet, ready, output } = start([hanging], { ...quick, readyMs: 2000 });
   await ready;
   await output.saw("hanging ended by signal SIGKILL before it was ready; starting again in");
   await fleet.stop({ graceMs: 10_000 });
 });
 
 test("stops tier after tier", async () => {
-  const inOrder = (name: string): Program =>
+  const inOrder = (name: string, tier: number): Program =>
     workshop.program(
       name,
       `process.on("SIGTERM", () => { process.stdout.write("${name} asked\\n", () => setTimeout(() => process.exit(0), 50)); });
        process.send({ type: "ready" });
        setInterval(() => {}, 1000);`,
+      { tier },
     );
-  const { fleet, ready, output, pids } = start([[inOrder("caller")], [inOrder("callee")]]);
+  const { fleet, ready, output, pids } = start([inOrder("callee", 1), inOrder("caller", 0)]);
   await ready;
   await fleet.stop({ graceMs: 10_000 });
   const asked = [...output.text().matchAll(/(\w+) asked/g)].map((match) => match[1]);
@@ -168,33 +170,65 @@ test("stops tier after tier", async () => {
   await expectNoneLeft(pids);
 });
 
-test("stops what was started last first", async () => {
-  const saying = (name: string): Program =>
-    workshop.program(
-      name,
-      `process.on("SIGTERM", () => process.stdout.write("${name} asked\\n", () => process.exit(0)));
-       process.send({ type: "ready" });
-       setInterval(() => {}, 1000);`,
-    );
-  const { fleet, ready, output } = start([[saying("service")]]);
+test("ends one and leaves the others, and its name is free again", async () => {
+  const { fleet, ready, output, pids } = start(["stays", "goes"].map((name) => workshop.program(name, wellBehaved)));
   await ready;
-  await fleet.start([[saying("door")]]);
+  await fleet.remove("goes", { graceMs: 10_000 });
+  expect(fleet.processes()).toMatchObject([{ name: "stays", state: "ready" }]);
+  await fleet.start([workshop.program("goes", wellBehaved)]);
+  expect(fleet.processes().map(({ name }) => name)).toEqual(["goes", "stays"]);
   await fleet.stop({ graceMs: 10_000 });
-  const asked = [...output.text().matchAll(/(\w+) asked/g)].map((match) => match[1]);
-  expect(asked).toEqual(["door", "service"]);
+  expect(output.text().match(/goes is ready on/g)).toHaveLength(2);
+  expect(pids.size).toBe(3);
+  await expectNoneLeft(pids);
+});
+
+test("makes an environment anew for each start", async () => {
+  let starts = 0;
+  const counted = workshop.program(
+    "counted",
+    `console.log("start number " + process.env.START); process.send({ type: "ready" }, () => process.exit(1));`,
+  );
+  const env = async () => ({ ...(await counted.env()), START: String(++starts) });
+  const { fleet, output } = start([{ ...counted, env }]);
+  for (const number of [1, 2, 3]) await output.saw(`start number ${number}`);
+  await fleet.stop({ graceMs: 10_000 });
+});
+
+test("tells that a process keeps crashing, and how it ended", async () => {
+  const crashing = workshop.program("broken", `process.send({ type: "ready" }, () => process.exit(7));`);
+  const { fleet, output, pids } = start([crashing], { ...quick, crashes: 3, crashingMs: 600_000 });
+  await output.saw("broken exited with code 7 and keeps crashing (3 times now); starting again in 300.0 s");
+  expect(fleet.processes()).toMatchObject([{ state: "crashing", pid: 0, lastExit: "exited with code 7", restarts: 2 }]);
+  await fleet.stop({ graceMs: 10_000 });
+  await expectNoneLeft(pids);
+});
+
+test("tries again from the first start on when one insists", async () => {
+  const marker = join(workshop.dir, "tried");
+  const late = workshop.program(
+    "late-comer",
+    `import { existsSync, writeFileSync } from "node:fs";
+     if (existsSync(${JSON.stringify(marker)})) { ${wellBehaved} } else { writeFileSync(${JSON.stringify(marker)}, ""); }`,
+  );
+  const { fleet, output } = start([]);
+  await fleet.start([late], { insist: true });
+  await output.saw("late-comer exited with code 0 before it was ready; starting again");
+  await output.saw("late-comer is ready again");
 });
 
 test("starts nothing once it is being stopped", async () => {
-  const { fleet, ready, pids } = start([[workshop.program("last", wellBehaved)]]);
+  const { fleet, ready, pids } = start([workshop.program("last", wellBehaved)]);
   await ready;
   const stopped = fleet.stop({ graceMs: 10_000 });
-  await expect(fleet.start([[workshop.program("late", wellBehaved)]])).rejects.toThrow("the shop is being stopped");
+  await expect(fleet.start([workshop.program("late", wellBehaved)])).rejects.toThrow("the shop is being stopped");
   await stopped;
   expect(pids.size).toBe(1);
 });
 
 test("stops while some are not ready yet", async () => {
-  const { fleet, ready, pids } = start([[workshop.program("never", "setInterval(() => {}, 1000);")]]);
+  const { fleet, ready, pids } = start([workshop.program("never", "setInterval(() => {}, 1000);")]);
+  await expect.poll(() => pids.size).toBe(1);
   await fleet.stop({ graceMs: 10_000 });
   await expect(ready).rejects.toThrow(/never ended by signal SIGTERM before it was ready/);
   await expectNoneLeft(pids);
@@ -213,7 +247,7 @@ test("survives a flood of output, and keeps it within bounds", async () => {
      process.on("SIGTERM", () => process.exit(0));
      more();`,
   );
-  const { fleet, ready, output } = start([[flooding]]);
+  const { fleet, ready, output } = start([flooding]);
   await ready;
   await output.saw("last words");
   await fleet.stop({ graceMs: 10_000 });

@@ -4,28 +4,34 @@ import { createProcessLog, type ProcessLog } from "../logs/process-log.ts";
 import type { Terminal } from "../logs/terminal.ts";
 import { messageOf, OperatorError } from "../operator-error.ts";
 import { describeExit, type Program, type StopOptions } from "./process.ts";
-import {
-  type ProcessEvent,
-  type ProcessStatus,
-  type RestartPolicy,
-  type SupervisedProcess,
-  supervise,
-} from "./supervise.ts";
+import type { RestartPolicy } from "./restart-policy.ts";
+import { type ProcessEvent, type ProcessStatus, type SupervisedProcess, supervise } from "./supervise.ts";
 
-/** The processes of one shop, each kept running. */
+/** The processes of one shop, each kept running. Programs come and go while it runs. */
 export interface Fleet {
   /**
    * Starts programs, all at once. Settles when every one of them takes calls; rejects with an OperatorError when one
-   * ended before, and when the fleet is being stopped.
+   * ended before, and when the fleet is being stopped. What failed stands among the processes until it is removed.
    */
-  start(tiers: Tiers): Promise<void>;
+  start(programs: readonly Program[], options?: StartOptions): Promise<void>;
+  /** Ends one process for good, in order. Does nothing when there is none of that name. */
+  remove(name: string, options: StopOptions): Promise<void>;
+  /** All programs that are kept running, in the order in which they stop. */
+  programs(): readonly Program[];
+  /** The same as they are now. */
   processes(): readonly ProcessStatus[];
-  /** Stops what was started, the last start first, and of each the first tier first; each process within the grace. */
+  /** Tells `listener` what happens to a process, until the returned function is called. */
+  watch(listener: FleetListener): () => void;
+  /** Stops what was started, tier after tier, the lowest first; each process within the grace. */
   stop(options: StopOptions): Promise<void>;
 }
 
-/** Programs by when they stop: callers come before callees, so that work under way can be finished. */
-export type Tiers = readonly (readonly Program[])[];
+export interface StartOptions {
+  /** Tries again also when a first start fails, as after a crash; then the start settles with the first that does not. */
+  readonly insist?: boolean;
+}
+
+export type FleetListener = (event: ProcessEvent, status: ProcessStatus) => void;
 
 export interface FleetOptions {
   /** Gets `<name>.log` of every program. */
@@ -40,33 +46,53 @@ export interface FleetOptions {
 /** Makes a fleet, in which nothing runs yet. */
 export function createFleet(options: FleetOptions): Fleet {
   const { terminal, policy, clock } = options;
-  // In the order in which they stop.
-  let tiers: readonly (readonly Member[])[] = [];
+  const listeners = new Set<FleetListener>();
+  let members: readonly Member[] = [];
   let stopping = false;
-  const processes = (): readonly ProcessStatus[] => tiers.flat().map(({ process }) => process.status());
+  const processes = (): readonly ProcessStatus[] => members.map(({ process }) => process.status());
 
-  const startOne = (program: Program): Member => {
+  const startOne = (program: Program, insist: boolean): Member => {
     const log = openProcessLog(program.name, options);
     const onEvent = (event: ProcessEvent, status: ProcessStatus): void => {
       if (event.kind === "starting") log.begin();
       report(terminal, event, status);
       options.onChange(processes());
+      for (const listener of listeners) listener(event, status);
     };
-    return { process: supervise({ program, log, policy, clock, onEvent }), log };
+    return { process: supervise({ program, log, policy, clock, insist, onEvent }), log };
+  };
+  const end = async (member: Member, stopOptions: StopOptions): Promise<void> => {
+    await member.process.stop(stopOptions);
+    member.log.close();
   };
   return {
-    async start(programs) {
+    async start(programs, { insist = false } = {}) {
       if (stopping) throw new OperatorError("the shop is being stopped");
-      const started = programs.map((tier) => tier.map(startOne));
-      tiers = [...started, ...tiers];
+      const started = programs.map((program) => startOne(program, insist));
+      members = [...members, ...started].toSorted(inOrderOfStop);
       options.onChange(processes());
-      await Promise.all(started.flat().map(checkFirstStart));
+      await Promise.all(started.map(checkFirstStart));
     },
+    async remove(name, stopOptions) {
+      const member = members.find(({ process }) => process.program.name === name);
+      if (member === undefined) return;
+      await end(member, stopOptions);
+      members = members.filter((other) => other !== member);
+      options.onChange(processes());
+    },
+    programs: () => members.map(({ process }) => process.program),
     processes,
+    watch(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     async stop(stopOptions) {
       stopping = true;
-      for (const tier of tiers) await Promise.all(tier.map(({ process }) => process.stop(stopOptions)));
-      for (const { log } of tiers.flat()) log.close();
+      for (const tier of new Set(members.map(tierOf))) {
+        await Promise.all(
+          members.filter((member) => tierOf(member) === tier).map((member) => end(member, stopOptions)),
+        );
+      }
     },
   };
 }
@@ -74,6 +100,15 @@ export function createFleet(options: FleetOptions): Fleet {
 interface Member {
   readonly process: SupervisedProcess;
   readonly log: ProcessLog;
+}
+
+function tierOf({ process }: Member): number {
+  return process.program.tier;
+}
+
+function inOrderOfStop(one: Member, other: Member): number {
+  const [name, otherName] = [one.process.program.name, other.process.program.name];
+  return tierOf(one) - tierOf(other) || name.localeCompare(otherName, "en", { numeric: true });
 }
 
 function openProcessLog(name: string, options: FleetOptions): ProcessLog {
@@ -86,7 +121,7 @@ function openProcessLog(name: string, options: FleetOptions): ProcessLog {
 async function checkFirstStart({ process, log }: Member): Promise<void> {
   const outcome = await process.firstStart;
   if (outcome.ready) return;
-  throw new OperatorError(`${process.name} ${describeExit(outcome.exit)} before it was ready`, {
+  throw new OperatorError(`${process.program.name} ${describeExit(outcome.exit)} before it was ready`, {
     details: log.lastErrors(),
   });
 }
@@ -101,6 +136,8 @@ function report(terminal: Terminal, event: ProcessEvent, status: ProcessStatus):
   }
   if (event.kind === "ended") {
     const when = event.wasReady ? "" : " before it was ready";
-    terminal.warn(`${status.name} ${describeExit(event.exit)}${when}; starting again in ${seconds(event.restartInMs)}`);
+    const crashing = event.crashes === undefined ? "" : ` and keeps crashing (${event.crashes} times now)`;
+    const next = `starting again in ${seconds(event.restartInMs)}`;
+    terminal.warn(`${status.name} ${describeExit(event.exit)}${when}${crashing}; ${next}`);
   }
 }

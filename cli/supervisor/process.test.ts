@@ -8,7 +8,7 @@ import {
   type Workshop,
   wellBehaved,
 } from "../testing/programs.ts";
-import { describeExit, startProcess } from "./process.ts";
+import { describeExit, type Program, type RunningProcess, startProcess } from "./process.ts";
 
 let workshop: Workshop;
 
@@ -18,13 +18,17 @@ beforeAll(() => {
 
 afterAll(() => workshop.close());
 
+async function startProgram(program: Program, log: ProcessLog): Promise<RunningProcess> {
+  return startProcess(program, await program.env(), log);
+}
+
 function logTo(lines: string[]): ProcessLog {
   const file = { append: (text: string) => void lines.push(...text.trimEnd().split("\n")), close: () => undefined };
   return createProcessLog({ name: "probe", file, terminal: terminalTo(captureOutput()) });
 }
 
 test("is ready when it says so, and ends when asked", async () => {
-  const running = startProcess(workshop.program("good", wellBehaved), logTo([]));
+  const running = await startProgram(workshop.program("good", wellBehaved), logTo([]));
   expect(await running.ready).toBe(true);
   const exit = await running.stop({ graceMs: 10_000 });
   expect(describeExit(exit)).toBe("exited with code 0");
@@ -34,7 +38,7 @@ test("is ready when it says so, and ends when asked", async () => {
 test("tells an end before it was ready, after everything it said", async () => {
   const lines: string[] = [];
   const program = workshop.program("early", `console.error("no database"); process.exitCode = 3;`);
-  const running = startProcess(program, logTo(lines));
+  const running = await startProgram(program, logTo(lines));
   expect(await running.ready).toBe(false);
   expect(describeExit(await running.exited)).toBe("exited with code 3");
   expect(lines).toEqual(["no database"]);
@@ -51,7 +55,7 @@ test("kills a process that will not end, and what it started", async () => {
      setInterval(() => {}, 1000);
      process.send({ type: "ready" });`,
   );
-  const running = startProcess(program, logTo(lines));
+  const running = await startProgram(program, logTo(lines));
   await running.ready;
   const exit = await running.stop({ graceMs: 100 });
   expect(describeExit(exit)).toBe("ended by signal SIGKILL");
@@ -64,7 +68,7 @@ test("waits for nobody once it is told to make haste", async () => {
     "slow",
     `process.on("SIGTERM", () => process.send({ type: "asked" })); setInterval(() => {}, 1000); process.send({ type: "ready" });`,
   );
-  const running = startProcess(program, logTo([]));
+  const running = await startProgram(program, logTo([]));
   await running.ready;
   const hasten = new AbortController();
   const stopped = running.stop({ graceMs: 600_000, hasten: hasten.signal });
@@ -76,11 +80,11 @@ test("waits for nobody once it is told to make haste", async () => {
 test("gets the environment it is given and nothing of ours", async () => {
   const lines: string[] = [];
   const program = workshop.program("env", `console.log(Object.keys(process.env).sort().join(" "));`, {
-    SHOPMESH_X: "1",
+    env: { SHOPMESH_X: "1" },
   });
   process.env.SHOPMESH_SECRET_OF_TEST = "secret";
   try {
-    await startProcess(program, logTo(lines)).exited;
+    await (await startProgram(program, logTo(lines))).exited;
   } finally {
     delete process.env.SHOPMESH_SECRET_OF_TEST;
   }
@@ -95,14 +99,14 @@ test("lives in a process group of its own, where a terminal's Ctrl-C does not re
     `import { execFileSync } from "node:child_process";
      console.log(execFileSync("ps", ["-o", "pgid=", "-p", String(process.pid)]).toString().trim());`,
   );
-  const running = startProcess(program, logTo(lines));
+  const running = await startProgram(program, logTo(lines));
   await running.exited;
   expect(lines).toEqual([String(running.pid)]);
 });
 
 test("reports a program that cannot be started", async () => {
-  const running = startProcess(workshop.program("missing", ""), logTo([]));
+  const running = await startProgram(workshop.program("missing", ""), logTo([]));
   const gone = { ...workshop.program("gone", ""), file: "/nonexistent/program.mjs" };
-  expect(await startProcess(gone, logTo([])).ready).toBe(false);
+  expect(await (await startProgram(gone, logTo([]))).ready).toBe(false);
   expect(await running.ready).toBe(false);
 });

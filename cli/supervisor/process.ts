@@ -5,12 +5,21 @@ import type { ProcessLog } from "../logs/process-log.ts";
 
 /** A program to run as a process of its own. */
 export interface Program {
-  /** What the operator knows it by. */
+  /** What the operator knows it by: `cart-2`. */
   readonly name: string;
+  /** The service that it is an instance of, by the name of its folder; empty for what is none. */
+  readonly service: string;
+  /** The build it is of. */
+  readonly version: string;
+  /** When it is stopped: those of the lowest tier first. */
+  readonly tier: number;
   /** The JavaScript file. */
   readonly file: string;
-  /** Its whole environment. Secrets travel here, never in arguments: those can be read by every user. */
-  readonly env: Readonly<Record<string, string>>;
+  /**
+   * Makes its whole environment, at each start anew. Secrets travel here, never in arguments: those can be read by every
+   * user.
+   */
+  readonly env: () => Promise<Readonly<Record<string, string>>>;
   /** The port it serves on, for the operator's eyes. */
   readonly port: number;
 }
@@ -49,9 +58,9 @@ const lastOutputMs = 1000;
  * Starts a program under Node.js, in a process group of its own so that a Ctrl-C in the terminal does not reach it, and
  * with an IPC channel, whose loss tells it that we are gone.
  */
-export function startProcess(program: Program, log: ProcessLog): RunningProcess {
+export function startProcess(program: Program, env: Readonly<Record<string, string>>, log: ProcessLog): RunningProcess {
   const child = spawn(process.execPath, [program.file], {
-    env: program.env,
+    env,
     detached: true,
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });

@@ -2,31 +2,26 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "#mesh/clock.ts";
 import { deferred } from "../deferred.ts";
 import type { ProcessLog } from "../logs/process-log.ts";
-import { type Exit, type Program, type RunningProcess, type StopOptions, startProcess } from "./process.ts";
+import { messageOf } from "../operator-error.ts";
+import {
+  describeExit,
+  type Exit,
+  type Program,
+  type RunningProcess,
+  type StopOptions,
+  startProcess,
+} from "./process.ts";
+import type { RestartPolicy } from "./restart-policy.ts";
+import { createRestartTimes } from "./restart-policy.ts";
 
-/** When a process that ended is started again. */
-export interface RestartPolicy {
-  /** The first delay; it doubles with each end that follows soon. */
-  readonly initialMs: number;
-  readonly maxMs: number;
-  /** A process that lived so long begins again with the first delay. */
-  readonly steadyMs: number;
-  /** How long a process may take until it takes calls; then it is killed, and counts as ended. */
-  readonly readyMs: number;
-}
-
-export const defaultRestartPolicy: RestartPolicy = {
-  initialMs: 500,
-  maxMs: 10_000,
-  steadyMs: 60_000,
-  readyMs: 60_000,
-};
-
-export type ProcessState = "starting" | "ready" | "waiting" | "stopped";
+export type ProcessState = "starting" | "ready" | "waiting" | "crashing" | "stopped";
 
 /** A process as it is now. */
 export interface ProcessStatus {
   readonly name: string;
+  /** Empty for what is no service. */
+  readonly service: string;
+  readonly version: string;
   readonly port: number;
   /** 0 while there is none. */
   readonly pid: number;
@@ -34,20 +29,29 @@ export interface ProcessStatus {
   /** When the process now running was started. */
   readonly startTime: Date;
   readonly restarts: number;
+  /** How it ended last, for people; empty when it never did. */
+  readonly lastExit: string;
 }
 
 /** What happens to a supervised process. */
 export type ProcessEvent =
   | { readonly kind: "starting" }
   | { readonly kind: "ready"; readonly afterMs: number }
-  | { readonly kind: "ended"; readonly exit: Exit; readonly wasReady: boolean; readonly restartInMs: number }
+  | {
+      readonly kind: "ended";
+      readonly exit: Exit;
+      readonly wasReady: boolean;
+      readonly restartInMs: number;
+      /** How often it ended soon after its start, when that is too often; else undefined. */
+      readonly crashes: number | undefined;
+    }
   | { readonly kind: "stopped"; readonly exit: Exit };
 
 /** How the first start of a process went. */
 export type FirstStart = { readonly ready: true } | { readonly ready: false; readonly exit: Exit };
 
 export interface SupervisedProcess {
-  readonly name: string;
+  readonly program: Program;
   status(): ProcessStatus;
   /** Settles with the first start: ready, or ended before. Later starts are reported as events alone. */
   readonly firstStart: Promise<FirstStart>;
@@ -60,24 +64,32 @@ export interface SuperviseOptions {
   readonly log: ProcessLog;
   readonly policy: RestartPolicy;
   readonly clock: Clock;
+  /** Tries again also when the first start fails, as for a program that is known to be good. */
+  readonly insist: boolean;
   readonly onEvent: (event: ProcessEvent, status: ProcessStatus) => void;
 }
 
 /**
- * Keeps a program running until it is stopped. A first start that fails is not repeated: then something is wrong that
- * a person must put right.
+ * Keeps a program running until it is stopped. A first start that fails is not repeated, unless one insists: then
+ * something is wrong that a person must put right.
  */
 export function supervise(options: SuperviseOptions): SupervisedProcess {
-  const { program, policy } = options;
+  const { program, policy, insist } = options;
   const stopping = new AbortController();
   const firstStart = deferred<FirstStart>();
   const record = createRecord(options);
+  const restartTimes = createRestartTimes(policy);
   let current: RunningProcess | undefined;
 
   // One life of the process, from its start to its end.
   const live = async (): Promise<{ readonly exit: Exit; readonly wasReady: boolean; readonly livedMs: number }> => {
     const begin = performance.now();
-    const running = startProcess(program, options.log);
+    const env = await program.env().catch((error: unknown) => messageOf(error));
+    if (typeof env === "string" || stopping.signal.aborted) {
+      const error = typeof env === "string" ? env : "it is no longer wanted";
+      return { exit: { code: undefined, signal: undefined, error }, wasReady: false, livedMs: 0 };
+    }
+    const running = startProcess(program, env, options.log);
     current = running;
     record.began(running.pid);
     const wasReady = await readyInTime(running, policy.readyMs);
@@ -88,23 +100,25 @@ export function supervise(options: SuperviseOptions): SupervisedProcess {
     return { exit: await running.exited, wasReady, livedMs: performance.now() - begin };
   };
   const run = async (): Promise<void> => {
-    for (let delayMs = policy.initialMs; ; ) {
+    for (;;) {
       const { exit, wasReady, livedMs } = await live();
-      if (stopping.signal.aborted || (!wasReady && record.status().restarts === 0)) {
+      if (stopping.signal.aborted || (!wasReady && !insist && record.status().restarts === 0)) {
         record.enter("stopped", { kind: "stopped", exit });
         return firstStart.resolve({ ready: false, exit });
       }
-      if (livedMs >= policy.steadyMs) delayMs = policy.initialMs;
-      record.enter("waiting", { kind: "ended", exit, wasReady, restartInMs: delayMs });
+      const { delayMs, crashes } = restartTimes.ended(livedMs);
+      const state = crashes === undefined ? "waiting" : "crashing";
+      record.enter(state, { kind: "ended", exit, wasReady, restartInMs: delayMs, crashes });
       await delay(delayMs, undefined, { signal: stopping.signal }).catch(() => undefined);
-      if (stopping.signal.aborted) return record.enter("stopped", { kind: "stopped", exit });
-      delayMs = Math.min(delayMs * 2, policy.maxMs);
+      if (!stopping.signal.aborted) continue;
+      record.enter("stopped", { kind: "stopped", exit });
+      return firstStart.resolve({ ready: false, exit });
     }
   };
 
   const finished = run();
   return {
-    name: program.name,
+    program,
     status: record.status,
     firstStart: firstStart.promise,
     async stop(stopOptions) {
@@ -123,15 +137,25 @@ interface ProcessRecord {
 }
 
 /** Knows how a process is, and reports every change. */
-function createRecord({ program: { name, port }, clock, onEvent }: SuperviseOptions): ProcessRecord {
-  let status: ProcessStatus = { name, port, pid: 0, state: "starting", startTime: clock.now(), restarts: -1 };
+function createRecord({ program, clock, onEvent }: SuperviseOptions): ProcessRecord {
+  const { name, service, version, port } = program;
+  const known = { name, service, version, port };
+  let status: ProcessStatus = {
+    ...known,
+    pid: 0,
+    state: "starting",
+    startTime: clock.now(),
+    restarts: -1,
+    lastExit: "",
+  };
   const enter = (state: ProcessState, event: ProcessEvent): void => {
     const lives = state === "starting" || state === "ready";
-    status = { ...status, state, pid: lives ? status.pid : 0 };
+    const lastExit = event.kind === "ended" || event.kind === "stopped" ? describeExit(event.exit) : status.lastExit;
+    status = { ...status, state, lastExit, pid: lives ? status.pid : 0 };
     onEvent(event, status);
   };
   return {
-    status: () => status,
+    status: () => ({ ...status, restarts: Math.max(status.restarts, 0) }),
     began(pid) {
       status = { ...status, pid, startTime: clock.now(), restarts: status.restarts + 1 };
       enter("starting", { kind: "starting" });

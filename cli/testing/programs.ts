@@ -10,8 +10,12 @@ import type { Program } from "../supervisor/process.ts";
 /** A folder for one test file, and small programs in it. */
 export interface Workshop {
   readonly dir: string;
-  /** Writes a program (an ES module). It gets PATH and `env`. */
-  program(name: string, source: string, env?: Readonly<Record<string, string>>): Program;
+  /** Writes a program (an ES module), of the first tier unless said otherwise. It gets PATH and `env`. */
+  program(
+    name: string,
+    source: string,
+    options?: { readonly env?: Readonly<Record<string, string>>; readonly tier?: number },
+  ): Program;
   close(): void;
 }
 
@@ -26,10 +30,11 @@ export function createWorkshop(): Workshop {
   const dir = mkdtempSync(join(tmpdir(), "shopmesh-cli-"));
   return {
     dir,
-    program(name, source, env = {}) {
+    program(name, source, { env = {}, tier = 0 } = {}) {
       const file = join(dir, `${name}.mjs`);
       writeFileSync(file, source);
-      return { name, file, port: 1, env: { PATH: process.env.PATH ?? "", ...env } };
+      const makeEnv = async () => ({ PATH: process.env.PATH ?? "", ...env });
+      return { name, service: name, version: "v1", tier, file, port: 1, env: makeEnv };
     },
     close: () => rmSync(dir, { recursive: true, force: true }),
   };

@@ -8,10 +8,11 @@ import { loadSecrets } from "../../cli/data/secrets.ts";
 import { openLogFile } from "../../cli/logs/log-file.ts";
 import { operatorMesh } from "../../cli/operator-client.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../cli/postgres/embedded.ts";
+import type { Reach, Way } from "../../cli/run-plan.ts";
 import { readSettings } from "../../cli/settings.ts";
 import { type Shop, startShop } from "../../cli/shop.ts";
 import { captureOutput } from "../../cli/testing/programs.ts";
-import type { Instances, Reach, Way } from "../../cli/topology.ts";
+import type { Instances } from "../../cli/topology.ts";
 import type { BooksSource } from "../audit/read-books.ts";
 import { programsDir, type ShopPlace } from "./setup.ts";
 
@@ -50,7 +51,8 @@ export interface FaultShopOptions {
 }
 
 // Who is ended again and again is to be there again soon: a test has no time for the patience of an operator.
-const restartPolicy = { initialMs: 200, maxMs: 1_000, steadyMs: 5_000, readyMs: 60_000 };
+const often = { crashes: 1_000, crashingMs: 1_000, crashingMaxMs: 1_000 };
+const restartPolicy = { ...often, initialMs: 200, maxMs: 1_000, steadyMs: 5_000, readyMs: 60_000 };
 const pollMs = 50;
 
 /** Starts a shop on a PostgreSQL of its own that keeps what it has committed (fsync), in a folder of its own. */
@@ -185,7 +187,7 @@ function protocolOf({ caller, callee }: Way): Link["protocol"] | undefined {
   if (callee === "payment-gateway" || caller === "payment-gateway") return "http";
   const service = serviceOf(callee);
   const isAnOrdersWay = serviceOf(caller) === "orders" && calledByOrders.includes(service);
-  return isAnOrdersWay || (caller === "gateway" && service === "orders") ? "grpc" : undefined;
+  return isAnOrdersWay || (serviceOf(caller) === "gateway" && service === "orders") ? "grpc" : undefined;
 }
 
 /** `orders` of `orders-2`. */

@@ -1,11 +1,11 @@
 /** What has been acquired and must be given back, the last first. */
-export interface Releases {
+export interface Cleanup {
   add(name: string, release: () => void | Promise<void>): void;
   /** Gives back everything that is left. One failure does not keep the rest from being given back. Idempotent. */
   run(): Promise<void>;
 }
 
-export function createReleases(onFailure: (name: string, error: unknown) => void): Releases {
+export function createCleanup(onFailure: (name: string, error: unknown) => void): Cleanup {
   const held: { readonly name: string; readonly release: () => void | Promise<void> }[] = [];
   let running: Promise<void> | undefined;
 

@@ -1,0 +1,177 @@
+import { randomUUID } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { checkNodeVersion } from "./checks/node-version.ts";
+import { checkPublicPort, findFreePorts, loopback } from "./checks/ports.ts";
+import { type DataFolder, dataFolder, prepareDataFolder } from "./data/folder.ts";
+import { stopLeftovers } from "./data/leftovers.ts";
+import { takeLock } from "./data/lock.ts";
+import { type RunProcess, removeRunState, writeRunState } from "./data/run-file.ts";
+import { loadSecrets, newSecret } from "./data/secrets.ts";
+import { environmentOf } from "./environment.ts";
+import { messageOf, OperatorError } from "./operator-error.ts";
+import { createPlaces, type Place } from "./places.ts";
+import { type PostgresServer, provisionDatabases, startOwnPostgres, useGivenPostgres } from "./postgres-server.ts";
+import type { Context } from "./run-context.ts";
+import { directly, type RunPlan, rememberWays, targetsOf } from "./run-plan.ts";
+import { describePostgres, describeRun } from "./run-state.ts";
+import { createFleet, type Fleet } from "./supervisor/fleet.ts";
+import type { Program } from "./supervisor/process.ts";
+import { defaultRestartPolicy } from "./supervisor/restart-policy.ts";
+import { programPath } from "./topology.ts";
+
+/** One run of the shop, from the first process on. */
+export interface Run {
+  readonly folder: DataFolder;
+  readonly plan: RunPlan;
+  readonly fleet: Fleet;
+  /** The public address. */
+  readonly address: string;
+  /** The programs with which the run begins, of the kinds that are wanted. */
+  programs(isWanted: (kind: string) => boolean): readonly Program[];
+  /** To be told once, when it is there. */
+  setPostgres(postgres: PostgresServer): void;
+  setDatabaseUrls(urls: ReadonlyMap<string, string>): void;
+}
+
+// A service takes at most ten seconds to finish its calls.
+const stopGraceMs = 12_000;
+
+/** Everything that can be wrong before anything has been started, and the claim on the folder. */
+export async function claimFolder({ port, dataDir, terminal, cleanup }: Context): Promise<DataFolder> {
+  checkNodeVersion();
+  const folder = dataFolder(dataDir);
+  prepareDataFolder(folder);
+  const lock = await takeLock(folder.lockDir);
+  cleanup.add("the data folder", lock.release);
+  const killed = await stopLeftovers(folder);
+  if (killed.length > 0)
+    terminal.warn(`the last run was killed, and left behind: ${killed.join(", ")}; killed them too`);
+  await checkPublicPort(port);
+  return folder;
+}
+
+/** Plans a run, and opens its fleet, in which nothing runs yet. */
+export async function openRun(folder: DataFolder, context: Context): Promise<Run> {
+  const { terminal, clock, cleanup, hasten, restartPolicy: policy = defaultRestartPolicy } = context;
+  const address = `${loopback}:${context.port}`;
+  let databaseUrls: ReadonlyMap<string, string> = new Map();
+  let postgres: readonly RunProcess[] = [];
+  const { plan, places } = await planRun(folder, context, () => databaseUrls);
+  const { runId, runSecret: secret } = plan;
+  const describe = describeRun({
+    runId,
+    address,
+    secret,
+    startTime: context.startTime,
+    targets: () => targetsOf(plan.places),
+    postgres: () => postgres,
+  });
+  cleanup.add("the run file", () => removeRunState(folder));
+  const fleet = createFleet({
+    logsDir: folder.logsDir,
+    terminal,
+    policy,
+    clock,
+    onChange: (processes) => {
+      try {
+        writeRunState(folder, describe(processes));
+      } catch (error) {
+        // A full disk must not end a shop that runs; `status` shows what was true before.
+        terminal.warn(`the run file can't be written: ${messageOf(error)}`);
+      }
+    },
+  });
+  const stop = (): Promise<void> => fleet.stop({ graceMs: stopGraceMs, hasten });
+  cleanup.add("the processes", stop);
+  return {
+    folder,
+    plan,
+    fleet,
+    address,
+    programs: (isWanted) =>
+      places.filter(({ kind }) => isWanted(kind.name)).map((place) => planProgram(place, plan, context)),
+    setPostgres(server) {
+      postgres = describePostgres(folder, server, context.startTime);
+      // Whatever uses it ends before it does.
+      cleanup.add("the services", stop);
+    },
+    setDatabaseUrls(urls) {
+      databaseUrls = urls;
+    },
+  };
+}
+
+async function planRun(
+  folder: DataFolder,
+  context: Context,
+  databaseUrls: () => ReadonlyMap<string, string>,
+): Promise<{ readonly plan: RunPlan; readonly places: readonly Place[] }> {
+  const { kinds, counts, port, logLevel, clock, env = process.env, reach = directly } = context;
+  const places = createPlaces(port);
+  const first = await places.take(
+    kinds.flatMap((kind) => Array.from({ length: counts.get(kind.name) ?? 1 }, () => kind)),
+  );
+  const [joinPort = 0] = await findFreePorts(1);
+  const plan: RunPlan = {
+    places,
+    publicPort: port,
+    joinAddress: `${loopback}:${joinPort}`,
+    controlDir: folder.controlDir,
+    databaseUrl: (service) => databaseUrls().get(service),
+    reach: rememberWays(reach),
+    secrets: loadSecrets(folder.secretsFile, servicesWithData(context)),
+    runId: randomUUID(),
+    runSecret: newSecret(),
+    simulatorDir: folder.simulatorDir,
+    logLevel,
+    clock,
+    env,
+  };
+  return { plan, places: first };
+}
+
+function planProgram({ name, kind, port }: Place, plan: RunPlan, { programsDir, env = process.env }: Context): Program {
+  const version = env.SHOPMESH_VERSION ?? "dev";
+  return {
+    name,
+    service: kind.isService ? kind.name : "",
+    version,
+    tier: kind.tier,
+    file: fileURLToPath(new URL(programPath(kind.name), programsDir)),
+    env: () => environmentOf({ name, kind, port }, version, plan),
+    port,
+  };
+}
+
+/** Starts PostgreSQL, or goes to the operator's. */
+export async function openPostgres(run: Run, context: Context): Promise<PostgresServer> {
+  const { postgresUrl, postgresPrefix, terminal, verbose, cleanup } = context;
+  const { postgresDir, logsDir } = run.folder;
+  const postgres =
+    postgresUrl === undefined
+      ? await startOwnPostgres({ dataDir: postgresDir, logFile: `${logsDir}/postgres.log`, verbose, terminal })
+      : await useGivenPostgres(postgresUrl, postgresPrefix);
+  cleanup.add("PostgreSQL", postgres.stop);
+  run.setPostgres(postgres);
+  return postgres;
+}
+
+/** Gives each service that keeps data its database. */
+export async function openDatabases(run: Run, postgres: PostgresServer, context: Context): Promise<void> {
+  const { databasePasswords } = run.plan.secrets;
+  const withData = run.plan.places.all().filter(({ kind }) => kind.ownsData).length;
+  if (withData > postgres.maxPrograms) {
+    throw new OperatorError(`at most ${postgres.maxPrograms} processes can share this PostgreSQL, not ${withData}`);
+  }
+  const passwords = servicesWithData(context).map((name) => [name, databasePasswords[name] ?? ""]);
+  run.setDatabaseUrls(
+    await provisionDatabases(postgres.adminUrl, {
+      passwords: Object.fromEntries(passwords),
+      prefix: context.postgresPrefix,
+    }),
+  );
+}
+
+function servicesWithData({ kinds }: Context): readonly string[] {
+  return kinds.filter(({ ownsData }) => ownsData).map(({ name }) => name);
+}
