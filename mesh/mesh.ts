@@ -142,11 +142,7 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
     verifyUser: async (token) => users.verify(token),
     serve(options) {
       ownKeys = options.signingKeys ?? ownKeys;
-<<<<<<< HEAD
-      return serve({ config, parts, workloads, users, closeClients }, options);
-=======
-      return serve({ config, parts, certificates, workloads, users, channels }, options);
->>>>>>> 9aee52b (mesh: connections can be secured by certificates on both sides)
+      return serve({ config, parts, certificates, workloads, users, closeClients }, options);
     },
     close: closeClients,
   };
@@ -178,10 +174,6 @@ interface Serving {
   readonly closeClients: () => void;
 }
 
-<<<<<<< HEAD
-function serve(serving: Serving, { services, close }: ServeOptions): Promise<RunningServer> {
-  const { config, parts, workloads, users, closeClients } = serving;
-=======
 async function serve(serving: Serving, options: ServeOptions): Promise<RunningServer> {
   const { config, certificates } = serving;
   if (certificates !== undefined) await firstCertificates(certificates);
@@ -190,7 +182,7 @@ async function serve(serving: Serving, options: ServeOptions): Promise<RunningSe
   return open(serving, listener, async () => {
     await door?.close();
     await options.close?.();
-    serving.channels.close();
+    serving.closeClients();
   });
 }
 
@@ -204,7 +196,6 @@ function open(serving: Serving, listener: Listener, close?: () => Promise<void>)
   const { parts, certificates, workloads, users } = serving;
   const { log, stats } = parts;
   const { listen, services, door } = listener;
->>>>>>> 9aee52b (mesh: connections can be secured by certificates on both sides)
   const admission = {
     calls: concurrencyCeiling(parts.maxConcurrentCalls),
     streams: sharedCeiling(MAX_CONCURRENT_STREAMS),
@@ -222,13 +213,6 @@ function open(serving: Serving, listener: Listener, close?: () => Promise<void>)
     parts: { log, peers, workloads, users, admission, stats, refusals, running: new Set() },
     descriptors: parts.descriptors,
     shutdownBounds: parts.shutdownBounds,
-<<<<<<< HEAD
-    close: async () => {
-      await close?.();
-      closeClients();
-    },
-=======
     close: async () => close?.(),
->>>>>>> 9aee52b (mesh: connections can be secured by certificates on both sides)
   });
 }
