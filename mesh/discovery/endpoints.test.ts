@@ -4,7 +4,8 @@ import { createMeshNode, type RunningServer } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { testConfig } from "#testing/mesh.ts";
 import { ProbeService, probeDescriptors, probeHandlers, probeRequest, probeResponse } from "../rpc/probe.fixture.ts";
-import { type Cluster, type EndpointSource, parseAddress, plainCluster, staticEndpoints } from "./endpoints.ts";
+import { overlay, parseAddress, plainCluster, staticEndpoints } from "./endpoints.ts";
+import { movingEndpoints } from "./moving-endpoints.fixture.ts";
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -38,20 +39,21 @@ test.each(["127.0.0.1", ":80", "host:", "host:0", "host:70000", "::1:80", "a b:8
   },
 );
 
+test("a table stands above what another source says, for the services that it names", () => {
+  const below = staticEndpoints({ catalog: ["127.0.0.1:1"], cart: ["127.0.0.1:2"] });
+  const endpoints = overlay({ catalog: ["127.0.0.1:3"] }, below);
+  const portsOf = (owner: string): number[] => {
+    const ports: number[] = [];
+    endpoints.watch(owner, (cluster) => ports.push(...cluster.endpoints.map(({ port }) => port)));
+    return ports;
+  };
+  expect([portsOf("catalog"), portsOf("cart"), portsOf("orders")]).toEqual([[3], [2], []]);
+});
+
 test("calls follow the instances as they come, move and go", async () => {
-  const listeners = new Set<(cluster: Cluster) => void>();
-  let known = plainCluster([]);
-  const endpoints: EndpointSource = {
-    watch(_, listener) {
-      listeners.add(listener);
-      listener(known);
-      return () => listeners.delete(listener);
-    },
-  };
-  const move = (servers: readonly RunningServer[]): void => {
-    known = plainCluster(servers.map(({ host, port }) => ({ host, port })));
-    for (const listener of listeners) listener(known);
-  };
+  const endpoints = movingEndpoints();
+  const move = (servers: readonly RunningServer[]): void =>
+    endpoints.set(plainCluster(servers.map(({ host, port }) => ({ host, port }))));
   const caller = createMeshNode("gateway", testConfig(), { ...parts, endpoints });
   cleanUps.push(() => caller.close());
   const probe = caller.client(ProbeService);

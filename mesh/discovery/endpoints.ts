@@ -47,6 +47,14 @@ export function staticEndpoints(targets: Readonly<Record<string, readonly string
   };
 }
 
+/** Services that `table` names are found there, and all others through `below`. */
+export function overlay(table: Readonly<Record<string, readonly string[]>>, below: EndpointSource): EndpointSource {
+  const above = staticEndpoints(table);
+  return {
+    watch: (owner, listener) => (Object.hasOwn(table, owner) ? above : below).watch(owner, listener),
+  };
+}
+
 /** Reads `host:port`; an IPv6 host stands in brackets. */
 export function parseAddress(address: string): Endpoint {
   const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<host>[^\s:[\]]+)):(?<port>\d{1,5})$/.exec(address);

@@ -1,6 +1,7 @@
-import { type ChannelOptions, experimental, status } from "@grpc/grpc-js";
-import { configSelector, serviceConfig } from "#mesh/discovery/call-config.ts";
+import { type ChannelOptions, experimental } from "@grpc/grpc-js";
+import { balancing } from "#mesh/discovery/balancing-config.ts";
 import type { Cluster, EndpointSource } from "#mesh/discovery/endpoints.ts";
+import { createRouting, type Routing } from "#mesh/discovery/routing.ts";
 
 /** What a channel to `mesh:///<owner>` must be told, in its options. */
 export interface Discovery {
@@ -30,6 +31,7 @@ class MeshResolver implements experimental.Resolver {
   readonly #owner: string;
   readonly #discovery: Discovery;
   readonly #listener: experimental.ResolverListener;
+  readonly #routing: Routing;
   #stop: (() => void) | undefined;
 
   constructor(target: experimental.GrpcUri, listener: experimental.ResolverListener, options: ChannelOptions) {
@@ -37,6 +39,7 @@ class MeshResolver implements experimental.Resolver {
     this.#listener = listener;
     // Channels with this scheme are made with `discoveryOptions` alone.
     this.#discovery = options[DISCOVERY_OPTION] as Discovery;
+    this.#routing = createRouting();
   }
 
   static getDefaultAuthority(target: experimental.GrpcUri): string {
@@ -58,17 +61,14 @@ class MeshResolver implements experimental.Resolver {
     };
   }
 
-  #push({ endpoints }: Cluster): void {
-    this.#tell(experimental.statusOrFromValue(endpoints.map(({ host, port }) => ({ addresses: [{ host, port }] }))));
-    if (endpoints.length > 0) return;
-    // The empty list closed the connections that there were; by itself it would let calls wait for ever.
-    const details = `no instance of ${this.#owner} is known`;
-    this.#tell(experimental.statusOrFromError({ code: status.UNAVAILABLE, details }));
-  }
-
-  #tell(endpoints: Parameters<experimental.ResolverListener>[0]): void {
-    const attributes = { [experimental.CHANNEL_ARGS_CONFIG_SELECTOR_KEY]: configSelector };
-    this.#listener(endpoints, attributes, experimental.statusOrFromValue(serviceConfig), "");
+  #push(cluster: Cluster): void {
+    const endpoints = cluster.endpoints.map(({ host, port, version }) => ({ addresses: [{ host, port }], version }));
+    const versions = this.#routing.follow(cluster);
+    const config = { loadBalancingConfig: [balancing(versions)], methodConfig: [] };
+    const attributes = { [experimental.CHANNEL_ARGS_CONFIG_SELECTOR_KEY]: this.#routing.selector };
+    const { statusOrFromValue } = experimental;
+    const note = `no instance of ${this.#owner} is known`; // read when there is none
+    this.#listener(statusOrFromValue(endpoints), attributes, statusOrFromValue(config), note);
   }
 
   destroy(): void {
