@@ -21,6 +21,7 @@ const victims: Readonly<Record<string, number>> = {
   catalog: 1,
   identity: 1,
   gateway: 1,
+  control: 2,
 };
 const kinds = { kill: 34, pause: 24, cut: 22, stall: 14, postgres: 6 } as const;
 /** Longer than a lease (30 s): who wakes up then is late. Only orders has leases. */

@@ -27,7 +27,7 @@ export const victims: readonly Victim[] = [
   { name: "PostgreSQL, shut down at once", services: [], postgres: "SIGQUIT" },
   {
     name: "everything",
-    services: ["orders", "inventory", "payments", "cart", "payment-gateway"],
+    services: ["control", "orders", "inventory", "payments", "cart", "payment-gateway"],
     postgres: "SIGKILL",
   },
 ];
