@@ -6,8 +6,10 @@ import {
   type ServerHttp2Session,
 } from "node:http2";
 import type { Server, Socket } from "node:net";
-import type { SecureContextOptions, TLSSocket } from "node:tls";
+import type { PeerCertificate, SecureContextOptions, TLSSocket } from "node:tls";
 import type { CertificateSource } from "#mesh/identity/certificates.ts";
+import { workloadOf } from "#mesh/identity/spiffe.ts";
+import { contextOptions, TLS_VERSION } from "#mesh/identity/tls.ts";
 
 /** Who a proxy passes for, where programs talk mutual TLS: each side must find the one that it expects. */
 export interface ProxyIdentities {
@@ -39,7 +41,7 @@ function secureServer({ caller, callee }: ProxyIdentities): Server {
   const unwatch = callee.watch(() => server.setSecureContext(contextOf(callee)));
   server.on("close", unwatch);
   server.prependListener("secureConnection", (socket: TLSSocket) => {
-    if (!isNamed(socket.getPeerCertificate().subjectaltname, caller)) socket.destroy();
+    if (!isOf(socket.getPeerCertificate(), caller)) socket.destroy();
   });
   return server;
 }
@@ -50,17 +52,19 @@ export function connectTo(address: string, identities: ProxyIdentities | undefin
   const { caller, callee } = identities;
   return connect(`https://${address}`, {
     ...contextOf(caller),
-    checkServerIdentity: (_, { subjectaltname }) =>
-      isNamed(subjectaltname, callee) ? undefined : new Error(`${address} is ${subjectaltname}`),
+    checkServerIdentity: (_, peer) =>
+      isOf(peer, callee) ? undefined : new Error(`${address} is ${peer.subjectaltname}`),
   });
 }
 
-// Without a certificate, as before the first one has come, no connection comes about.
+// Without a certificate, as before the first one has come, no connection comes about: nobody is believed, nor is there
+// anything to show.
 function contextOf(source: CertificateSource): SecureContextOptions {
-  const { certificate, privateKey, trusted } = source.current() ?? {};
-  return { cert: certificate, key: privateKey, ca: trusted === undefined ? [] : [...trusted], minVersion: "TLSv1.3" };
+  const certificates = source.current();
+  return certificates === undefined ? { ca: [], minVersion: TLS_VERSION } : contextOptions(certificates);
 }
 
-function isNamed(names: string | undefined, source: CertificateSource): boolean {
-  return names === `URI:spiffe://shopmesh/${source.current()?.service}`;
+function isOf(peer: PeerCertificate, source: CertificateSource): boolean {
+  const workload = workloadOf(peer);
+  return workload !== undefined && workload === source.current()?.service;
 }
