@@ -67,12 +67,17 @@ function missing(name: string): ConfigError {
   return new ConfigError(`${name} is not set`);
 }
 
-function parseListen(value: string): MeshConfig["listen"] {
+/** One more address to listen on. Throws as `readSetting` does, and when the value is none. */
+export function readListen(name: string, options: Parameters<typeof readSetting>[1] = {}): MeshConfig["listen"] {
+  return parseListen(readSetting(name, options), name);
+}
+
+function parseListen(value: string, name = "SHOPMESH_LISTEN"): MeshConfig["listen"] {
   const match = /^(?<host>\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):(?<port>\d{1,5})$/.exec(value);
   const port = Number(match?.groups?.port);
   const host = match?.groups?.host;
   if (host === undefined || port > 65_535) {
-    throw new ConfigError(`SHOPMESH_LISTEN must be host:port, not ${JSON.stringify(value)}`);
+    throw new ConfigError(`${name} must be host:port, not ${JSON.stringify(value)}`);
   }
   return { host, port };
 }

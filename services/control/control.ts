@@ -1,20 +1,25 @@
 import type { Logger } from "pino";
+import { CertificateService } from "#gen/mesh/v1/certificate_service.contract.ts";
 import { DiscoveryService } from "#gen/mesh/v1/discovery_service.contract.ts";
 import { RegistryService } from "#gen/mesh/v1/registry_service.contract.ts";
 import { TrafficService } from "#gen/mesh/v1/traffic_service.contract.ts";
 import type { Clock } from "#mesh/clock.ts";
 import { type Implementation, implement } from "#mesh/contract/contract.ts";
+import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import { repeat } from "#mesh/repeat.ts";
 import { SHUTDOWN_BOUNDS, type ShutdownBounds } from "#mesh/rpc/server-shutdown.ts";
-import { createBulletin, firstVersionOf, nextTerm } from "./discovery/domain.ts";
-import { clusterOf, discoveryHandlers, tooManyWatchers } from "./discovery/handlers.ts";
+import { openAuthority } from "./authority/authority.ts";
+import { certificateHandlers } from "./authority/handlers.ts";
+import { openJoinTokens } from "./authority/join-tokens.ts";
+import { createBulletin, firstVersionOf, nextTerm, subjectsOf } from "./discovery/domain.ts";
+import { clusterOf, discoveryHandlers, tooManyWatchers, trustOf } from "./discovery/handlers.ts";
 import { createPublisher } from "./discovery/publisher.ts";
-import { takeFolder } from "./files/folder.ts";
-import { createRegistry, type Moment } from "./registry/domain.ts";
+import { type Folder, takeFolder } from "./files/folder.ts";
+import { createRegistry, type Moment, type Registry } from "./registry/domain.ts";
 import { registrationFailures, registryHandlers } from "./registry/handlers.ts";
 import { createRegistrations } from "./registry/registrations.ts";
 import { snapshotFile } from "./registry/snapshot.ts";
-import { createSnapshotWriter } from "./registry/snapshot-writer.ts";
+import { createSnapshotWriter, type SnapshotWriter } from "./registry/snapshot-writer.ts";
 import { trafficHandlers } from "./traffic/handlers.ts";
 import { openTrafficRules } from "./traffic/rules.ts";
 
@@ -26,6 +31,10 @@ const TICK_MS = 500;
 export interface ControlOptions {
   /** Where the state is kept. */
   readonly dataDir: string;
+  /** The join secret of the mesh, 32 bytes in hex, from which join tokens are made. */
+  readonly joinSecret: string;
+  /** How long a certificate is good for. */
+  readonly certificateLifetimeMs: number;
   readonly clock: Clock;
   /** A clock that is never set, in milliseconds. */
   readonly monotonicMs: () => number;
@@ -36,6 +45,10 @@ export interface ControlOptions {
 export interface Control {
   /** What is served on the mesh. */
   readonly services: readonly Implementation[];
+  /** What is served to those who have no certificate yet. */
+  readonly joinServices: readonly Implementation[];
+  /** The control plane's own. */
+  readonly certificates: CertificateSource;
   /** Ends what has run out by now. It does so by itself twice a second. */
   tick(): Promise<void>;
   /** From now on a stream that ends is no instance that does. To be called before the listeners close. */
@@ -49,42 +62,54 @@ export interface Control {
  * file in it is broken.
  */
 export async function openControl(options: ControlOptions): Promise<Control> {
-  const { clock, log } = options;
   const folder = await takeFolder(options.dataDir);
-  const now = (): Moment => ({ ms: options.monotonicMs(), time: clock.now() });
-  const file = snapshotFile(folder.path);
-  const before = await file.read();
-  const term = nextTerm(before?.term ?? 0, clock.now());
-  const registry = createRegistry(before?.instances ?? [], now());
-  const snapshot = () => ({ term, instances: registry.handedOut() });
-  // On disk before the first version is given out, so that no later term begins below it.
-  await file.write(snapshot());
+  try {
+    return await openIn(folder, options);
+  } catch (error) {
+    await folder.release();
+    throw error;
+  }
+}
 
+async function openIn(folder: Folder, options: ControlOptions): Promise<Control> {
+  const { clock, log } = options;
+  const now = (): Moment => ({ ms: options.monotonicMs(), time: clock.now() });
+  const { registry, term, writer } = await openRegistry(folder, now(), log);
   const publisher = createPublisher({
     bulletin: createBulletin(firstVersionOf(term)),
     resourcesOf(services) {
       const inForce = rules.at(clock.now());
-      return { clusters: [...services].map((name) => clusterOf(name, registry, inForce)), trust: undefined };
+      const clusters = [...services].map((service) => clusterOf(service, registry, inForce));
+      return { clusters, trust: trustOf(authority) };
     },
     tooMany: tooManyWatchers,
   });
-  const rules = await openTrafficRules(folder.path, (services) =>
-    publisher.changed([...services].map((service) => ({ service }))),
-  );
-  const writer = createSnapshotWriter({ write: () => file.write(snapshot()), log });
+  const rules = await openTrafficRules(folder.path, (services) => publisher.changed(subjectsOf(services)));
+  const authority = await openAuthority({
+    folder: folder.path,
+    clock,
+    lifetimeMs: options.certificateLifetimeMs,
+    onChange: () => publisher.changed(["trust"]),
+    isKnown: () => publisher.isKnown("trust"),
+  });
+  const tokens = await openJoinTokens(folder.path, options.joinSecret);
   const failures = registrationFailures;
   const registrations = createRegistrations({ registry, publisher, now, onChange: writer.changed, failures, log });
   const tick = async (): Promise<void> => {
     registrations.expire();
-    await rules.expire(clock.now());
+    await Promise.all([rules.expire(clock.now()), authority.tick()]);
   };
   const ticking = repeat({ name: "control-tick", everyMs: TICK_MS, log }, tick);
+  const certificates = implement(CertificateService, certificateHandlers({ authority, tokens, clock }));
   return {
     services: [
       implement(RegistryService, registryHandlers({ registry, registrations })),
       implement(DiscoveryService, discoveryHandlers(publisher)),
       implement(TrafficService, trafficHandlers({ rules, registry, clock })),
+      certificates,
     ],
+    joinServices: [certificates],
+    certificates: authority.certificates,
     tick,
     freeze: () => registrations.freeze(),
     async close() {
@@ -94,4 +119,22 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       await folder.release();
     },
   };
+}
+
+interface OpenRegistry {
+  readonly registry: Registry;
+  /** Which life of the control plane this is. */
+  readonly term: number;
+  readonly writer: SnapshotWriter;
+}
+
+async function openRegistry({ path }: Folder, now: Moment, log: Logger): Promise<OpenRegistry> {
+  const file = snapshotFile(path);
+  const before = await file.read();
+  const term = nextTerm(before?.term ?? 0, now.time);
+  const registry = createRegistry(before?.instances ?? [], now);
+  const write = (): Promise<void> => file.write({ term, instances: registry.handedOut() });
+  // On disk before the first version is given out, so that no later term begins below it.
+  await write();
+  return { registry, term, writer: createSnapshotWriter({ write, log }) };
 }

@@ -10,6 +10,11 @@ export interface Watcher {
 /** What changed: a service's endpoints or rules, or the authorities, which concern everybody. */
 export type Subject = { readonly service: string } | "trust";
 
+/** The services as what has changed. */
+export function subjectsOf(services: ReadonlySet<string>): readonly Subject[] {
+  return [...services].map((service) => ({ service }));
+}
+
 /** When what changed last, in versions. A version is one published state of all that there is to know. */
 export interface Bulletin {
   /** That of the present state. */

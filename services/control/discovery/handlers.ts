@@ -1,8 +1,14 @@
 import { DiscoveryService } from "#gen/mesh/v1/discovery_service.contract.ts";
-import type { Cluster, StreamResourcesRequest, StreamResourcesResponse } from "#gen/mesh/v1/discovery_service.ts";
+import type {
+  Cluster,
+  StreamResourcesRequest,
+  StreamResourcesResponse,
+  TrustBundle,
+} from "#gen/mesh/v1/discovery_service.ts";
 import type { Handlers } from "#mesh/contract/contract.ts";
 import { failures } from "#mesh/contract/errors.ts";
 import type { Call } from "#mesh/rpc/call.ts";
+import type { MeshAuthority } from "../authority/authority.ts";
 import type { Registry } from "../registry/domain.ts";
 import type { Rules } from "../traffic/domain.ts";
 import { faultMessage, splitMessage } from "../traffic/messages.ts";
@@ -24,6 +30,12 @@ export function discoveryHandlers(publisher: Publisher): Handlers<typeof Discove
 
 export const tooManyWatchers = (): Error =>
   fail("TOO_MANY_WATCHERS", "As many processes follow the mesh as may; try again later.");
+
+/** Whom to trust. */
+export function trustOf(authority: Pick<MeshAuthority, "list" | "generation">): TrustBundle {
+  const certificates = authority.list().map(({ certificate }) => certificate);
+  return { certificates, generation: BigInt(authority.generation) };
+}
 
 /** A service, where it is, and how calls get there. */
 export function clusterOf(service: string, registry: Registry, rules: Rules): Cluster {

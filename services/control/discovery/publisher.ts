@@ -25,6 +25,8 @@ export interface Publisher {
    * has left, and with false when that takes longer. Never rejects.
    */
   acknowledged(subject: Subject, timeoutMs: number): Promise<boolean>;
+  /** Whether everybody has acknowledged the present state of a subject. */
+  isKnown(subject: "trust"): boolean;
   /** What one watcher is sent, for as long as it sends requests and `signal` does not abort. */
   follow(requests: AsyncIterable<StreamResourcesRequest>, signal: AbortSignal): AsyncGenerator<StreamResourcesResponse>;
   readonly watchers: number;
@@ -106,6 +108,11 @@ class StreamPublisher implements Publisher {
       const timer = setTimeout(wait.end, timeoutMs, false);
       this.#waits.add(wait);
     });
+  }
+
+  isKnown(subject: "trust"): boolean {
+    if (this.#gathered.includes(subject)) return false;
+    return ![...this.#followers].some((follower) => this.#options.bulletin.mayGoByOld(follower, subject));
   }
 
   async *follow(

@@ -53,7 +53,7 @@ const PRIVATE = 0o600;
  * Writes beside the file, forces that to the disk and renames it over the file, so that a crash at any moment, also of
  * the machine, leaves the one or the other.
  */
-async function writeWhole(path: string, text: string, mode: number): Promise<void> {
+export async function writeWhole(path: string, text: string, mode: number): Promise<void> {
   const fresh = `${path}.${process.pid}-${randomBytes(4).toString("hex")}${FRESH}`;
   try {
     const file = await open(fresh, "wx", mode);

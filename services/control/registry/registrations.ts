@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { RegisterRequest, RegisterResponse } from "#gen/mesh/v1/registry_service.ts";
 import { type Bell, createBell } from "../bell.ts";
+import { subjectsOf } from "../discovery/domain.ts";
 import type { Publisher } from "../discovery/publisher.ts";
 import {
   type Change,
@@ -108,7 +109,7 @@ class RegistrationStreams implements Registrations {
   #apply({ services, replaced, lapsed }: Change): void {
     const { publisher, onChange, failures, log } = this.#options;
     if (services.size > 0) {
-      publisher.changed([...services].map((service) => ({ service })));
+      publisher.changed(subjectsOf(services));
       onChange();
     }
     for (const session of replaced) end(this.#streams.get(session), failures.replaced());

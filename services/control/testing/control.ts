@@ -51,6 +51,8 @@ export interface Watch {
   leave(): void;
 }
 
+const JOIN_SECRET = "5a".repeat(32);
+const CERTIFICATE_LIFETIME_MS = 3_600_000;
 const TIMEOUT_MS = 30_000;
 
 function cart(overrides: Partial<Instance> = {}): Instance {
@@ -61,13 +63,21 @@ function cart(overrides: Partial<Instance> = {}): Instance {
 /** Starts one on a folder, by default on a new one that goes with it. */
 export async function startControl(options: { readonly dataDir?: string } = {}): Promise<TestControl> {
   const dataDir = options.dataDir ?? (await temporaryFolder());
-  const clock = fakeClock();
+  // Begins at the present: certificates are judged by the real time.
+  const clock = fakeClock(new Date());
   let monotonicMs = 0;
   let opened: Control | undefined;
   const mesh = await startTestMesh(
     {
       control: async ({ log }) => {
-        opened = await openControl({ dataDir, clock, monotonicMs: () => monotonicMs, log });
+        opened = await openControl({
+          dataDir,
+          joinSecret: JOIN_SECRET,
+          certificateLifetimeMs: CERTIFICATE_LIFETIME_MS,
+          clock,
+          monotonicMs: () => monotonicMs,
+          log,
+        });
         return opened.services;
       },
     },
