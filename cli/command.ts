@@ -1,25 +1,40 @@
-import { parseArgs } from "node:util";
-import { systemClock } from "#mesh/clock.ts";
-import { adminGrant } from "./commands/admin-grant.ts";
-import { importFile } from "./commands/import-file.ts";
-import { reconcile } from "./commands/reconcile.ts";
-import { withRunningShop } from "./commands/running-shop.ts";
+import { type CommandLine, givenOptions, readCommandLine } from "./command-line.ts";
+import { admin, importCatalogueFile, reconcileBooks, startShopHere } from "./commands/basic.ts";
+import { canary } from "./commands/canary.ts";
+import { fault } from "./commands/fault.ts";
+import { joinKey } from "./commands/join-key.ts";
+import { logs } from "./commands/logs.ts";
+import { restart } from "./commands/restart.ts";
+import { rollout } from "./commands/rollout.ts";
+import { rotateAuthority } from "./commands/rotate-authority.ts";
+import { rules } from "./commands/rules.ts";
+import { scale } from "./commands/scale.ts";
+import { split } from "./commands/split.ts";
 import { status } from "./commands/status.ts";
-import { up } from "./commands/up.ts";
-import { exitCodes, messageOf, OperatorError } from "./operator-error.ts";
-import type { Output } from "./output.ts";
-import { readSettings, type Settings } from "./settings.ts";
+import type { Command, CommandContext } from "./invocation.ts";
+import { exitCodes, OperatorError } from "./operator-error.ts";
+import { readSettings } from "./settings.ts";
+import { closest } from "./suggest.ts";
 import { usage } from "./usage.ts";
+import { badUsage } from "./usage-error.ts";
 
-/** What a command runs with. */
-export interface CommandContext {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly output: Output;
-  readonly errors: Output;
-  /** Where the built programs are: `dist/`. */
-  readonly programsDir: URL;
-  readonly version: string;
-}
+const commands: Readonly<Record<string, Command>> = {
+  up: startShopHere,
+  status,
+  scale,
+  restart,
+  rollout,
+  canary,
+  split,
+  fault,
+  rules,
+  logs,
+  "rotate-authority": rotateAuthority,
+  "join-key": joinKey,
+  import: importCatalogueFile,
+  reconcile: reconcileBooks,
+  admin,
+};
 
 /** Runs the command that the arguments ask for. Returns the exit code; what went wrong has been said by then. */
 export async function runCommand(args: readonly string[], context: CommandContext): Promise<number> {
@@ -35,90 +50,24 @@ export async function runCommand(args: readonly string[], context: CommandContex
   }
 }
 
-type CommandLine = ReturnType<typeof readCommandLine>;
-
-function readCommandLine(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        port: { type: "string" },
-        data: { type: "string" },
-        "log-level": { type: "string" },
-        verbose: { type: "boolean" },
-        instances: { type: "string" },
-        json: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-        version: { type: "boolean" },
-      },
-    });
-  } catch (error) {
-    throw badUsage(messageOf(error));
+async function dispatch(line: CommandLine, context: CommandContext): Promise<number> {
+  const { command: name, operands, values } = line;
+  if (values.help === true || name === "help") return say(context, usage);
+  if (name === "version") return say(context, `shopmesh ${context.version}\n`);
+  if (name === undefined) throw badUsage("no command given");
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    const guess = closest(name, Object.keys(commands));
+    throw badUsage(`there is no command "${name}"${guess === undefined ? "" : `; did you mean ${guess}?`}`);
   }
+  const misplaced = givenOptions(line).find((option) => option !== "data" && !command.options?.includes(option));
+  if (misplaced !== undefined) throw badUsage(`shopmesh ${name} has no option --${misplaced}`);
+  const settings = readSettings(context.env, { ...values, logLevel: values["log-level"] });
+  const misused = () => badUsage(`usage: shopmesh ${name} ${command.operands}`.trimEnd());
+  return command.run({ operands, values, settings, context, misused });
 }
 
-async function dispatch({ values, positionals }: CommandLine, context: CommandContext): Promise<number> {
-  const { env, output, programsDir } = context;
-  const [command, ...operands] = positionals;
-  if (values.help === true || command === "help") return say(output, usage);
-  if (values.version === true || command === "version") return say(output, `shopmesh ${context.version}\n`);
-  if (command === undefined) throw badUsage("no command given");
-  const settings = (): Settings => readSettings(env, { ...values, logLevel: values["log-level"] });
-  switch (command) {
-    case "up":
-      expectOperands("up", operands, []);
-      await up({ settings: settings(), output, programsDir });
-      return exitCodes.ok;
-    case "status":
-      expectOperands("status", operands, []);
-      return status({
-        settings: settings(),
-        output,
-        json: values.json === true,
-        nowMs: systemClock.now().getTime(),
-      });
-    case "import": {
-      const [path] = expectOperands("import", operands, ["file"]);
-      return withRunningShop(settings(), (mesh) => importFile({ mesh, path, output }));
-    }
-    case "reconcile":
-      expectOperands("reconcile", operands, []);
-      return withRunningShop(settings(), (mesh) => reconcile({ mesh, output, json: values.json === true }));
-    case "admin":
-      return admin(operands, settings(), output);
-    default:
-      throw badUsage(`there is no command "${command}"`);
-  }
-}
-
-async function admin(operands: readonly string[], settings: Settings, output: Output): Promise<number> {
-  const [action, ...rest] = operands;
-  if (action !== "grant")
-    throw badUsage(action === undefined ? "admin what?" : `there is no command "admin ${action}"`);
-  const [who, roleName] = expectOperands("admin grant", rest, ["who", "role"]);
-  await withRunningShop(settings, (mesh) => adminGrant({ mesh, who, roleName, output }));
-  return exitCodes.ok;
-}
-
-/** As many operands as there are names, each present. */
-function expectOperands<const Names extends readonly string[]>(
-  command: string,
-  operands: readonly string[],
-  names: Names,
-): { readonly [Index in keyof Names]: string } {
-  if (operands.length === names.length) {
-    // The lengths are the same, and all operands are strings.
-    return operands as { readonly [Index in keyof Names]: string };
-  }
-  throw badUsage(`usage: shopmesh ${[command, ...names.map((name) => `<${name}>`)].join(" ")}`);
-}
-
-function badUsage(message: string): OperatorError {
-  return new OperatorError(message, { exitCode: exitCodes.usage });
-}
-
-function say(output: Output, text: string): number {
+function say({ output }: CommandContext, text: string): number {
   output.write(text);
   return exitCodes.ok;
 }

@@ -1,5 +1,6 @@
 import packageJson from "../package.json" with { type: "json" };
-import { type CommandContext, runCommand } from "./command.ts";
+import { runCommand } from "./command.ts";
+import type { CommandContext } from "./invocation.ts";
 import { streamOutput } from "./output.ts";
 import { wantsColour } from "./settings.ts";
 

@@ -1,6 +1,7 @@
 import { readMeshConfig } from "#mesh/config.ts";
 import { RpcError } from "#mesh/contract/errors.ts";
 import { createMeshNode, type MeshNode } from "#mesh/mesh.ts";
+import { adviceFor } from "./advice.ts";
 import { OperatorError } from "./operator-error.ts";
 
 /** What it takes to call the services of a run as the operator. */
@@ -26,5 +27,8 @@ export function operatorMesh({ secret, targets }: OperatorAccess): MeshNode {
 export function callFailure(what: string, error: unknown): OperatorError {
   if (!(error instanceof RpcError)) throw error;
   const details = error.violations.map(({ field, description }) => `${field}: ${description}`);
-  return new OperatorError(`${what}: ${error.message} (${error.code} ${error.reason})`, { details, cause: error });
+  const advice = adviceFor(error);
+  const name = error.code === error.reason ? error.code : `${error.code} ${error.reason}`;
+  const why = `${error.message} (${name})`;
+  return new OperatorError(`${what}: ${why}${advice === undefined ? "" : `; ${advice}`}`, { details, cause: error });
 }

@@ -3,6 +3,13 @@ export interface Output {
   /** Writes text; lines end in `\n`. Must not throw. */
   write(text: string): void;
   readonly colour: boolean;
+  /** The size of the terminal that it goes to; undefined, or not there at all, where that is none. */
+  size?(): TerminalSize | undefined;
+}
+
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
 }
 
 // Nobody reads a terminal that is so far behind; what is left out stands in the log files.
@@ -20,6 +27,7 @@ export function streamOutput(stream: NodeJS.WriteStream, colour: boolean): Outpu
   });
   return {
     colour,
+    size: () => (stream.isTTY ? { columns: stream.columns, rows: stream.rows } : undefined),
     write(text) {
       if (gone || stream.destroyed) return;
       if (stream.writableLength > maxBacklogBytes) {

@@ -1,56 +1,99 @@
-import { checkHealth, type Health } from "../checks/health.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { systemClock } from "#mesh/clock.ts";
+import type { MeshNode } from "#mesh/mesh.ts";
+import { checkHealth } from "../checks/health.ts";
 import { loopback } from "../checks/ports.ts";
 import { dataFolder } from "../data/folder.ts";
 import { processMemory } from "../data/process-facts.ts";
 import { type RunProcess, type RunState, readRunState } from "../data/run-file.ts";
+import { watchInterrupt } from "../interrupt.ts";
+import { type Command, type Invocation, noOperands } from "../invocation.ts";
+import { createPaint } from "../logs/render.ts";
+import { operatorMesh } from "../operator-client.ts";
 import { exitCodes } from "../operator-error.ts";
-import type { Output } from "../output.ts";
-import type { Settings } from "../settings.ts";
-import { textTable } from "../table.ts";
+import { createScreen } from "../screen.ts";
+import { lookAtMesh } from "./status/look.ts";
+import { type FoundProcess, reportProcesses } from "./status/processes.ts";
+import { nextPaces, type Pace } from "./status/rates.ts";
+import { reportShop, type ShopReport, statusJson } from "./status/report.ts";
+import { statusText } from "./status/text.ts";
 
-/** One process of a running shop. */
-export interface ProcessReport {
-  readonly name: string;
-  readonly state: string;
-  /** What it says of itself; undefined for one that is not asked, because it does not speak gRPC. */
-  readonly health: Health | undefined;
-  readonly pid: number;
-  readonly port: number | undefined;
-  readonly uptimeSeconds: number;
-  /** With all that it started: the share of memory that is its own, where the system tells; undefined when it is gone. */
-  readonly memoryBytes: number | undefined;
-  readonly restarts: number;
-}
-
-const healthTimeoutMs = 2000;
+const healthTimeoutMs = 2_000;
+const watchMs = 1_000;
 // What it started has lines of its own.
 const supervisorName = "shopmesh";
 
-/** Shows what runs in the data folder. Returns the exit code: 0 when all of it is well. */
-export async function status(options: {
-  readonly settings: Settings;
-  readonly output: Output;
-  readonly json: boolean;
-  readonly nowMs: number;
-}): Promise<number> {
-  const { settings, output, json, nowMs } = options;
-  const state = await readRunState(dataFolder(settings.dataDir));
-  if (state === undefined) {
-    const answer = { running: false, dataDir: settings.dataDir };
-    output.write(json ? `${JSON.stringify(answer)}\n` : `no shop runs in ${settings.dataDir}\n`);
-    return exitCodes.failed;
+/** Shows what runs in the data folder. Exits with 0 when all of it is well. */
+export const status: Command = {
+  operands: "",
+  options: ["json", "watch"],
+  async run(invocation) {
+    noOperands(invocation);
+    const eye = createEye(invocation);
+    try {
+      if (invocation.values.watch === true) return await watch(eye, invocation);
+      const report = await eye.look(undefined);
+      invocation.context.output.write(render(report, invocation));
+      return report?.well === true ? exitCodes.ok : exitCodes.failed;
+    } finally {
+      eye.close();
+    }
+  },
+};
+
+/** Looks every second until it is told to stop. */
+async function watch(eye: Eye, { context, values, settings }: Invocation): Promise<number> {
+  const { signal, close } = (context.interrupt ?? watchInterrupt)();
+  const show = values.json === true ? context.output.write : createScreen(context.output);
+  const interrupted = new Promise<"interrupted">((resolve) => {
+    signal.addEventListener("abort", () => resolve("interrupted"), { once: true });
+  });
+  try {
+    while (!signal.aborted) {
+      const beginMs = performance.now();
+      const report = await Promise.race([eye.look(signal), interrupted]);
+      if (report === "interrupted" || signal.aborted) break;
+      show(render(report, { context, values, settings }));
+      const restMs = Math.max(0, watchMs - (performance.now() - beginMs));
+      await delay(restMs, undefined, { signal }).catch(() => undefined);
+    }
+    return exitCodes.ok;
+  } finally {
+    close();
   }
-  const processes = await Promise.all(withSupervisor(state).map((process) => reportOn(process, nowMs)));
-  const well = processes.every(({ state, health }) => state === "ready" && (health ?? "SERVING") === "SERVING");
-  const uptimeSeconds = secondsSince(state.startTime, nowMs);
-  if (json) {
-    const answer = { running: true, well, address: state.address, dataDir: settings.dataDir, uptimeSeconds, processes };
-    output.write(`${JSON.stringify(answer, undefined, 2)}\n`);
-  } else {
-    output.write(`shop at ${state.address}, up ${duration(uptimeSeconds)}, data in ${settings.dataDir}\n\n`);
-    output.write(table(processes));
-  }
-  return well ? exitCodes.ok : exitCodes.failed;
+}
+
+/** Looks at the shop of a data folder, again and again, with the memory that speeds come from. */
+interface Eye {
+  /** The shop as it is now; undefined when none runs. Takes little more than two seconds at most. */
+  look(signal: AbortSignal | undefined): Promise<ShopReport | undefined>;
+  close(): void;
+}
+
+function createEye({ settings, context }: Pick<Invocation, "settings" | "context">): Eye {
+  let paces: ReadonlyMap<string, Pace> = new Map();
+  let own: { readonly runId: string; readonly mesh: MeshNode } | undefined;
+  const meshOf = (run: RunState): MeshNode => {
+    if (own?.runId === run.runId) return own.mesh;
+    own?.mesh.close();
+    own = { runId: run.runId, mesh: context.openMesh?.(settings) ?? operatorMesh(run) };
+    return own.mesh;
+  };
+  return {
+    async look(signal) {
+      const run = await readRunState(dataFolder(settings.dataDir));
+      if (run === undefined) return undefined;
+      const [mesh, found] = await Promise.all([
+        lookAtMesh(meshOf(run), { signal, asksSupervisor: run.targets.supervisor !== undefined }),
+        Promise.all(withSupervisor(run).map(findOut)),
+      ]);
+      paces = nextPaces(paces, mesh.instances.ok ? mesh.instances.value : []);
+      const nowMs = systemClock.now().getTime();
+      const processes = reportProcesses(found, mesh, paces, nowMs);
+      return reportShop(run, mesh, { nowMs, dataDir: settings.dataDir, processes });
+    },
+    close: () => own?.mesh.close(),
+  };
 }
 
 function withSupervisor({ pid, startTime, processes }: RunState): readonly RunProcess[] {
@@ -59,48 +102,26 @@ function withSupervisor({ pid, startTime, processes }: RunState): readonly RunPr
   return [...processes, { ...known, pid, port: 0, state: "ready", startTime, restarts: 0, grpcHealth: false }];
 }
 
-async function reportOn(process: RunProcess, nowMs: number): Promise<ProcessReport> {
-  const { name, state, pid, port, restarts } = process;
-  const running = state === "ready" || state === "starting";
-  return {
-    name,
-    state,
-    health: process.grpcHealth && running ? await checkHealth(`${loopback}:${port}`, healthTimeoutMs) : undefined,
-    pid,
-    port: port === 0 ? undefined : port,
-    uptimeSeconds: running ? secondsSince(process.startTime, nowMs) : 0,
-    memoryBytes: pid === 0 ? undefined : await processMemory(pid, { descendants: name !== supervisorName }),
-    restarts,
-  };
-}
-
-function table(processes: readonly ProcessReport[]): string {
-  const header = ["NAME", "STATE", "HEALTH", "PID", "PORT", "UP", "MEMORY", "RESTARTS"];
-  const rows = processes.map((process) => [
-    process.name,
-    process.state,
-    process.health ?? "-",
-    process.pid === 0 ? "-" : String(process.pid),
-    String(process.port ?? "-"),
-    duration(process.uptimeSeconds),
-    megabytes(process.memoryBytes),
-    String(process.restarts),
+async function findOut(process: RunProcess): Promise<FoundProcess> {
+  const { name, state, pid, port } = process;
+  const runs = state === "ready" || state === "starting";
+  const [health, memoryBytes] = await Promise.all([
+    process.grpcHealth && runs ? checkHealth(`${loopback}:${port}`, healthTimeoutMs) : undefined,
+    pid === 0 ? undefined : processMemory(pid, { descendants: name !== supervisorName }),
   ]);
-  const total = processes.reduce((sum, { memoryBytes }) => sum + (memoryBytes ?? 0), 0);
-  const all = [header, ...rows, ["total", "", "", "", "", "", megabytes(total), ""]];
-  return textTable(all);
+  return { ...process, health, memoryBytes };
 }
 
-function secondsSince(time: string, nowMs: number): number {
-  return Math.max(0, Math.round((nowMs - Date.parse(time)) / 1000));
-}
-
-function megabytes(bytes: number | undefined): string {
-  return bytes === undefined ? "-" : `${Math.round(bytes / 1024 / 1024)} MiB`;
-}
-
-function duration(seconds: number): string {
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+function render(
+  report: ShopReport | undefined,
+  { context, values, settings }: Pick<Invocation, "context" | "values" | "settings">,
+): string {
+  const { dataDir } = settings;
+  const { json, watch } = values;
+  const space = watch === true ? undefined : 2;
+  if (report === undefined) {
+    return json === true ? `${JSON.stringify({ running: false, dataDir })}\n` : `no shop runs in ${dataDir}\n`;
+  }
+  if (json === true) return `${JSON.stringify(statusJson(report), undefined, space)}\n`;
+  return statusText(report, { paint: createPaint(context.output.colour), width: context.output.size?.()?.columns });
 }

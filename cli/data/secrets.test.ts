@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { loadSecrets } from "./secrets.ts";
+import { loadSecrets, readSecrets } from "./secrets.ts";
 
 let dir: string;
 let file: string;
@@ -39,6 +39,12 @@ test("keeps them from run to run, and adds those of a new service", () => {
   expect(second.joinSecret).toBe(first.joinSecret);
   expect(second.databasePasswords.orders).toMatch(/^[0-9a-f]{64}$/);
   expect(loadSecrets(file, ["orders"])).toEqual(second);
+});
+
+test("can be read without making any", () => {
+  expect(readSecrets(file)).toEqual({});
+  const secrets = loadSecrets(file, ["cart"]);
+  expect(readSecrets(file)).toEqual(secrets);
 });
 
 test("takes wide permissions away", () => {

@@ -37,6 +37,12 @@ export function loadSecrets(file: string, services: readonly string[]): Secrets 
   return secrets;
 }
 
+/** Those that a data folder has by now. Throws OperatorError as loadSecrets does. */
+export function readSecrets(file: string): Partial<Secrets> {
+  const text = readPrivateFile(file);
+  return text === undefined ? {} : parseSecrets(file, text);
+}
+
 /** 32 random bytes in hex. */
 export function newSecret(): string {
   return randomBytes(32).toString("hex");

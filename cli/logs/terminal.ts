@@ -9,8 +9,8 @@ export interface Terminal {
   /** What the supervisor itself has to say. */
   say(message: string): void;
   warn(message: string): void;
-  /** A line of a process, shown if it is for the operator. */
-  processLine(name: string, line: string): void;
+  /** A line of a process, shown if it is for the operator. One that does not say when it was written was so at `timeMs`, or now. */
+  processLine(name: string, line: string, timeMs?: number): void;
   /** Text as it is: the ready block. */
   block(text: string): void;
   readonly paint: Paint;
@@ -57,12 +57,12 @@ export function createTerminal(options: TerminalOptions): Terminal {
     say: (message) => write(supervisorName, now(), renderPlain(message)),
     warn: (message) => write(supervisorName, now(), paint("yellow", renderPlain(message))),
     block: (text) => output.write(text),
-    processLine(name, line) {
+    processLine(name, line, timeMs) {
       const level = levelAtStart(line);
       if (level !== undefined && level < shownFrom) return;
       const record = parseRecord(line);
-      if (record === undefined) return write(name, now(), renderPlain(stripVTControlCharacters(line)));
-      if (record.level >= shownFrom) write(name, record.timeMs ?? now(), renderRecord(record, paint));
+      if (record === undefined) return write(name, timeMs ?? now(), renderPlain(stripVTControlCharacters(line)));
+      if (record.level >= shownFrom) write(name, record.timeMs ?? timeMs ?? now(), renderRecord(record, paint));
     },
   };
 }
