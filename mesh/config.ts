@@ -14,6 +14,16 @@ export interface MeshConfig {
   readonly databaseUrl: string;
 }
 
+/** How a process joins the mesh. */
+export interface JoinConfig {
+  /** Where the join door is: `host:port`. */
+  readonly address: string;
+  /** A PEM file with the authorities to believe there. */
+  readonly trustFile: string;
+  /** A token for this start alone; or the join key of the service, or a file with it, to make tokens by itself. */
+  readonly proof: { readonly token: string } | { readonly keyFile: string } | { readonly key: string };
+}
+
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
@@ -47,6 +57,19 @@ export function readMeshConfig(environment: Environment = process.env): MeshConf
       return databaseUrl;
     },
   };
+}
+
+/** How this process joins. Throws a `ConfigError` when that is not said, or twice. */
+export function readJoinConfig(environment: Environment = process.env): JoinConfig {
+  const address = readSetting("SHOPMESH_JOIN", { environment });
+  if (!isAddress(address)) throw new ConfigError(`SHOPMESH_JOIN must be host:port, not ${JSON.stringify(address)}`);
+  const trustFile = readSetting("SHOPMESH_TRUST_FILE", { environment });
+  const token = readSetting("SHOPMESH_JOIN_TOKEN", { default: "", environment });
+  const keyFile = readSetting("SHOPMESH_JOIN_KEY_FILE", { default: "", environment });
+  if ((token === "") === (keyFile === "")) {
+    throw new ConfigError("one of SHOPMESH_JOIN_TOKEN and SHOPMESH_JOIN_KEY_FILE must be set");
+  }
+  return { address, trustFile, proof: token === "" ? { keyFile } : { token } };
 }
 
 /** One more setting of a service's own. Throws a `ConfigError` when it is not set and has no default. */

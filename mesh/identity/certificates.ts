@@ -50,7 +50,7 @@ export function createCertificateHolder(first?: Certificates): CertificateHolder
 }
 
 /** How long a process waits for its first certificates before it gives up. */
-const JOIN_TIMEOUT_MS = 60_000;
+export const JOIN_TIMEOUT_MS = 60_000;
 
 /** The first certificates of a source. Rejects with a JoinError when there are none in time. */
 export function firstCertificates(source: CertificateSource, timeoutMs = JOIN_TIMEOUT_MS): Promise<Certificates> {
@@ -70,7 +70,7 @@ export function firstCertificates(source: CertificateSource, timeoutMs = JOIN_TI
 }
 
 /** Why a process could not join the mesh. It carries no stack: the message is all that an operator needs. */
-class JoinError extends Error {
+export class JoinError extends Error {
   override readonly name = "JoinError";
 
   constructor(message: string, options?: ErrorOptions) {

@@ -1,5 +1,12 @@
 import type { Socket } from "node:net";
-import { type ConnectionOptions, connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
+import {
+  type ConnectionOptions,
+  connect,
+  createSecureContext,
+  type PeerCertificate,
+  type SecureContext,
+  type TLSSocket,
+} from "node:tls";
 import type { Certificates } from "#mesh/identity/certificates.ts";
 import { workloadOf } from "#mesh/identity/spiffe.ts";
 
@@ -38,15 +45,14 @@ function connectionOptions(context: SecureContext, owner: string): ConnectionOpt
     // Not what is checked: a name by which packet captures and proxies tell connections apart.
     servername: owner,
     ALPNProtocols: ["h2"],
-    checkServerIdentity(_, certificate) {
-      const workload = workloadOf(certificate);
-      return workload === owner ? undefined : new PeerError(`it is ${describe(workload)}, not ${owner}`);
-    },
+    checkServerIdentity: (_, certificate) => checkPeer(certificate, owner),
   };
 }
 
-function describe(workload: string | undefined): string {
-  return workload ?? "nobody of this mesh";
+/** Undefined when a peer's certificate, which a trusted authority signed, is that of `owner`; else what is wrong. */
+export function checkPeer(certificate: PeerCertificate, owner: string): Error | undefined {
+  const workload = workloadOf(certificate);
+  return workload === owner ? undefined : new PeerError(`it is ${workload ?? "no workload of ours"}, not ${owner}`);
 }
 
 /** The peer of a connection is not who it should be, or does not prove it. */

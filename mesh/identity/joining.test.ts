@@ -1,0 +1,216 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import { CertificateService } from "#gen/mesh/v1/certificate_service.contract.ts";
+import type { IssuedCertificate } from "#gen/mesh/v1/certificate_service.ts";
+import { systemClock } from "#mesh/clock.ts";
+import { type JoinConfig, readJoinConfig } from "#mesh/config.ts";
+import { implement } from "#mesh/contract/contract.ts";
+import { RpcError } from "#mesh/contract/errors.ts";
+import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
+import { type Certificates, createCertificateHolder, type JoinError } from "#mesh/identity/certificates.ts";
+import { createMeshNode, type MeshNode } from "#mesh/mesh.ts";
+import { createLogger } from "#mesh/telemetry/log.ts";
+import { createTestAuthority, type TestAuthority } from "#testing/authority.ts";
+import { removeFolder, temporaryFolder } from "#testing/folders.ts";
+import { testConfig } from "#testing/mesh.ts";
+import { knock } from "./join-door.ts";
+import { deriveJoinKey, makeJoinToken, verifyJoinToken } from "./join-token.ts";
+import { joinMesh } from "./joining.ts";
+import type { Membership } from "./membership.ts";
+
+const secret = "ab".repeat(32);
+const log = createLogger({ workload: "test", instance: "1", version: "test", level: "silent" });
+
+let authority: TestAuthority;
+let foreign: TestAuthority;
+beforeAll(async () => {
+  [authority, foreign] = await Promise.all([createTestAuthority(), createTestAuthority(9n)]);
+});
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+async function certified(publicKey: Buffer, service: string): Promise<{ certificate: IssuedCertificate }> {
+  const certificate = await authority.certify(publicKey, service);
+  const expireTime = new Date(Date.now() + 3_600_000);
+  return { certificate: { certificate, trustedCertificates: [authority.certificate], generation: 1n, expireTime } };
+}
+
+const unused = (): never => {
+  throw new Error("nobody asks for this here");
+};
+
+const certificateService = implement(CertificateService, {
+  async joinMesh({ token, publicKey }) {
+    const claims = await verifyJoinToken(secret, token, new Date());
+    if (!claims.ok)
+      throw new RpcError({ code: "UNAUTHENTICATED", reason: "JOIN_TOKEN_INVALID", message: claims.error });
+    return certified(publicKey, claims.value.service);
+  },
+  renewCertificate: ({ publicKey }, { caller }) => certified(publicKey, caller),
+  rotateAuthority: unused,
+  listAuthorities: unused,
+});
+
+interface TestControl {
+  readonly door: string;
+  readonly trustFile: string;
+  readonly folder: string;
+  /** A process that finds control. */
+  readonly caller: (certificates: Membership) => MeshNode;
+}
+
+async function startControl(as: Certificates): Promise<TestControl> {
+  const folder = await temporaryFolder();
+  cleanUps.push(() => removeFolder(folder));
+  const trustFile = join(folder, "trust.pem");
+  await writeFile(trustFile, authority.certificate);
+  const port = await freePort();
+  const node = createMeshNode("control", testConfig(), { log, certificates: createCertificateHolder(as) });
+  const server = await node.serve({
+    services: [certificateService],
+    joinDoor: { listen: { host: "127.0.0.1", port }, services: [certificateService] },
+  });
+  cleanUps.push(() => server.close());
+  const endpoints = staticEndpoints({ control: [`127.0.0.1:${server.port}`] });
+  const caller = (certificates: Membership): MeshNode => {
+    const node = createMeshNode("cart", testConfig(), { log, certificates, endpoints });
+    cleanUps.push(() => node.close());
+    return node;
+  };
+  return { door: `127.0.0.1:${port}`, trustFile, folder, caller };
+}
+
+async function freePort(): Promise<number> {
+  const { createServer } = await import("node:net");
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
+
+const tokenOf = (service: string, key = deriveJoinKey(secret, service), now = new Date()): Promise<string> =>
+  makeJoinToken({ key, service, id: `join_${service}`, now });
+
+function member(control: TestControl, proof: JoinConfig["proof"], service = "cart") {
+  const lost: JoinError[] = [];
+  let node: MeshNode | undefined;
+  const membership: Membership = joinMesh({
+    service,
+    config: { address: control.door, trustFile: control.trustFile, proof },
+    certificates: {
+      renewCertificate: (request, call) => {
+        node ??= control.caller(membership);
+        return node.client(CertificateService).renewCertificate(request, call);
+      },
+    },
+    background: (options) => control.caller(membership).background(options),
+    clock: systemClock,
+    log,
+    onLost: (error) => lost.push(error),
+  });
+  cleanUps.push(() => membership.close());
+  return { membership, lost };
+}
+
+const held = (membership: Membership): Promise<Certificates> => new Promise((resolve) => membership.watch(resolve));
+
+test("a process joins by a token, and renews under the certificate that it got", async () => {
+  const control = await startControl(await authority.issue("control"));
+  const { membership } = member(control, { token: await tokenOf("cart") });
+  const first = await held(membership);
+  expect(first).toMatchObject({ service: "cart", trusted: [authority.certificate], generation: 1n });
+  const renewed = new Promise<Certificates>((resolve) =>
+    membership.watch((now) => now.certificate !== first.certificate && resolve(now)),
+  );
+  membership.trust({ certificates: [authority.certificate], generation: 2n });
+  expect(await renewed).toMatchObject({ service: "cart" });
+});
+
+test("a process joins by a key in a file", async () => {
+  const control = await startControl(await authority.issue("control"));
+  const keyFile = join(control.folder, "join-key");
+  await writeFile(keyFile, `${deriveJoinKey(secret, "cart")}\n`);
+  expect(await held(member(control, { keyFile }).membership)).toMatchObject({ service: "cart" });
+});
+
+test.each<[string, () => Promise<string>, RegExp]>([
+  ["of another service", () => tokenOf("orders"), /of orders, not of cart/],
+  [
+    "that is made with another service's key",
+    () => tokenOf("cart", deriveJoinKey(secret, "orders")),
+    /JOIN_TOKEN_INVALID/,
+  ],
+  ["that has expired", () => tokenOf("cart", undefined, new Date(Date.now() - 3_600_000)), /JOIN_TOKEN_INVALID/],
+])("a process does not join by a token %s", async (_, make, message) => {
+  const { lost, membership } = member(await startControl(await authority.issue("control")), { token: await make() });
+  await expect.poll(() => lost[0]?.message).toMatch(message);
+  expect(membership.current()).toBeUndefined();
+});
+
+test("a key file that holds no key is told", async () => {
+  const control = await startControl(await authority.issue("control"));
+  const { lost } = member(control, { keyFile: control.trustFile });
+  await expect
+    .poll(() => lost[0]?.message)
+    .toBe(`cart may not join the mesh: ${control.trustFile} holds no join key: 32 bytes in hex`);
+});
+
+test.each<[string, () => Promise<Certificates>]>([
+  ["is control by a foreign authority", () => foreign.issue("control")],
+  ["is another service", () => authority.issue("cart")],
+  [
+    "has two names",
+    () => authority.issue("control", { uris: ["spiffe://shopmesh/control", "spiffe://shopmesh/cart"] }),
+  ],
+  ["has an expired certificate", () => authority.issue("control", { expireTime: new Date(Date.now() - 1_000) })],
+])("nobody tells a token to who %s", async (_, make) => {
+  const { door, trustFile } = await startControl(await make());
+  const knocking = knock({ address: door, trustFile }, { token: "secret", publicKey: Buffer.from("key") });
+  await expect(knocking).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+});
+
+test("the join door serves what is for those who join, and nothing else", async () => {
+  const control = await startControl(await authority.issue("control"));
+  const { Client, credentials, Metadata } = await import("@grpc/grpc-js");
+  const client = new Client(
+    control.door,
+    credentials.createSsl(Buffer.from(authority.certificate), null, null, { checkServerIdentity: () => undefined }),
+    { "grpc.ssl_target_name_override": "control", "grpc.use_local_subchannel_pool": 1 },
+  );
+  cleanUps.push(() => client.close());
+  const pass = (bytes: Buffer): Buffer => bytes;
+  const ask = (path: string): Promise<number> =>
+    new Promise((resolve) => {
+      const options = { deadline: Date.now() + 5_000 };
+      const request = Buffer.from([0x0a, 1, 0x61, 0x12, 1, 0x61]);
+      client.makeUnaryRequest(path, pass, pass, request, new Metadata(), options, (error) => resolve(error?.code ?? 0));
+    });
+  const unauthenticated = 16;
+  const permissionDenied = 7;
+  const unimplemented = 12;
+  expect(await ask("/mesh.v1.CertificateService/JoinMesh")).toBe(unauthenticated);
+  for (const method of ["RenewCertificate", "RotateAuthority", "ListAuthorities"]) {
+    expect(await ask(`/mesh.v1.CertificateService/${method}`)).toBe(permissionDenied);
+  }
+  expect(await ask("/grpc.health.v1.Health/Check")).toBe(unimplemented);
+  expect(await ask("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")).toBe(unimplemented);
+});
+
+test("how to join is said by the settings, once", () => {
+  const settings = { SHOPMESH_JOIN: "127.0.0.1:9001", SHOPMESH_TRUST_FILE: "trust.pem" };
+  const place = { address: "127.0.0.1:9001", trustFile: "trust.pem" };
+  expect(readJoinConfig({ ...settings, SHOPMESH_JOIN_TOKEN: "t" })).toEqual({ ...place, proof: { token: "t" } });
+  expect(readJoinConfig({ ...settings, SHOPMESH_JOIN_KEY_FILE: "k" })).toEqual({ ...place, proof: { keyFile: "k" } });
+  expect(() => readJoinConfig(settings)).toThrow("one of SHOPMESH_JOIN_TOKEN and SHOPMESH_JOIN_KEY_FILE must be set");
+  expect(() => readJoinConfig({ ...settings, SHOPMESH_JOIN_TOKEN: "t", SHOPMESH_JOIN_KEY_FILE: "k" })).toThrow(
+    "one of",
+  );
+  expect(() => readJoinConfig({})).toThrow("SHOPMESH_JOIN is not set");
+  expect(() => readJoinConfig({ SHOPMESH_JOIN: "here" })).toThrow("SHOPMESH_JOIN must be host:port");
+});
