@@ -11,7 +11,7 @@ import { identityServiceKeys } from "#mesh/identity/identity-service-keys.ts";
 import { createKeyRing, KEY_FETCH_TIMEOUT_MS, type SigningKeySource } from "#mesh/identity/key-ring.ts";
 import { createUserTokens, type UserTokens } from "#mesh/identity/user-tokens.ts";
 import { sharedSecretIdentity, type WorkloadIdentity } from "#mesh/identity/workload.ts";
-import { concurrencyCeiling, sharedCeiling } from "#mesh/rpc/admission.ts";
+import { type CallAdmission, processAdmission, sharedCeiling } from "#mesh/rpc/admission.ts";
 import type { Call, OwnCall, User } from "#mesh/rpc/call.ts";
 import { type BackgroundOptions, backgroundCall } from "#mesh/rpc/call-context.ts";
 import { type CallStats, createCallStats } from "#mesh/rpc/call-stats.ts";
@@ -20,8 +20,9 @@ import { createClient } from "#mesh/rpc/client.ts";
 import { type Door, WorkloadServerCredentials } from "#mesh/rpc/credentials.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { followFaults } from "#mesh/rpc/faults.ts";
-import { MAX_CONCURRENT_CALLS, MAX_CONCURRENT_STREAMS } from "#mesh/rpc/limits.ts";
+import { MAX_CONCURRENT_CALLS, MAX_CONCURRENT_STREAMS, MIN_CONCURRENT_CALLS } from "#mesh/rpc/limits.ts";
 import { createPeers } from "#mesh/rpc/peers.ts";
+import type { Queue } from "#mesh/rpc/pressure.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createRefusalLog } from "#mesh/rpc/refusal-log.ts";
 import { createRetryBudgets } from "#mesh/rpc/retry-rules.ts";
@@ -62,6 +63,8 @@ export interface ServeOptions {
    * and nothing else, no health and no reflection. Its callers are the workload "".
    */
   readonly joinDoor?: { readonly listen: MeshConfig["listen"]; readonly services: readonly Implementation[] };
+  /** Where the work of calls waits, beside the event loop: fewer calls are let in when it waits long there. */
+  readonly queues?: readonly Queue[];
   /** Releases what the handlers used, after the last call has ended. */
   readonly close?: () => Promise<void>;
 }
@@ -77,7 +80,8 @@ export interface MeshParts {
   readonly descriptors: () => Uint8Array;
   /** How long after its start a process waits for services that it has not seen yet. */
   readonly startupGraceMs: number;
-  /** Calls answered once that run at a time; the rest is shed. */
+  /** Calls answered once that run at a time, at the least and at the most; the rest is shed. */
+  readonly minConcurrentCalls: number;
   readonly maxConcurrentCalls: number;
   /** For a process that takes calls by itself, as the gateway does. */
   readonly stats: CallStats;
@@ -110,6 +114,9 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
   const { log, clock } = parts;
   // Its own lines are not ours in form, and some show the values of headers.
   if (!log.isLevelEnabled("debug")) setLogVerbosity(logVerbosity.NONE);
+  const queues: Queue[] = [];
+  const calls = processAdmission({ min: parts.minConcurrentCalls, max: parts.maxConcurrentCalls, queues });
+  const stats = given.stats ?? createCallStats(calls.limit);
   const workloads = sharedSecretIdentity(name, config.secret);
   const { certificates } = given;
   const channels = createChannels({ endpoints: parts.endpoints }, parts.startupGraceMs, certificates);
@@ -136,31 +143,31 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
     config,
     log,
     clock,
-    stats: parts.stats,
+    stats,
     client,
     background,
     verifyUser: async (token) => users.verify(token),
     serve(options) {
       ownKeys = options.signingKeys ?? ownKeys;
-      return serve({ config, parts, certificates, workloads, users, closeClients }, options);
+      queues.push(...(options.queues ?? []));
+      return serve({ config, parts, certificates, workloads, users, calls, stats, closeClients }, options);
     },
     close: closeClients,
   };
 }
 
-type CommonParts = Omit<MeshParts, "signingKeys" | "certificates">;
+type CommonParts = Omit<MeshParts, "signingKeys" | "certificates" | "stats">;
 
 function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts>): CommonParts {
   const { instance, version, logLevel: level } = config;
-  const maxConcurrentCalls = given.maxConcurrentCalls ?? MAX_CONCURRENT_CALLS;
   return {
     clock: given.clock ?? systemClock,
     log: given.log ?? createLogger({ workload: name, instance, version, level }),
     endpoints: given.endpoints ?? staticEndpoints(config.targets),
     descriptors: given.descriptors ?? readDescriptors,
     startupGraceMs: given.startupGraceMs ?? STARTUP_GRACE_MS,
-    maxConcurrentCalls,
-    stats: given.stats ?? createCallStats(() => maxConcurrentCalls),
+    minConcurrentCalls: given.minConcurrentCalls ?? MIN_CONCURRENT_CALLS,
+    maxConcurrentCalls: given.maxConcurrentCalls ?? MAX_CONCURRENT_CALLS,
     shutdownBounds: given.shutdownBounds ?? SHUTDOWN_BOUNDS,
   };
 }
@@ -171,6 +178,8 @@ interface Serving {
   readonly certificates: CertificateSource | undefined;
   readonly workloads: WorkloadIdentity;
   readonly users: UserTokens;
+  readonly calls: CallAdmission;
+  readonly stats: CallStats;
   readonly closeClients: () => void;
 }
 
@@ -193,13 +202,10 @@ interface Listener {
 }
 
 function open(serving: Serving, listener: Listener, close?: () => Promise<void>): Promise<RunningServer> {
-  const { parts, certificates, workloads, users } = serving;
-  const { log, stats } = parts;
+  const { parts, certificates, workloads, users, calls, stats } = serving;
+  const { log } = parts;
   const { listen, services, door } = listener;
-  const admission = {
-    calls: concurrencyCeiling(parts.maxConcurrentCalls),
-    streams: sharedCeiling(MAX_CONCURRENT_STREAMS),
-  };
+  const admission = { calls, streams: sharedCeiling(MAX_CONCURRENT_STREAMS) };
   const peers = certificates && createPeers(door, log);
   const refusals = createRefusalLog(log);
   return startServer({

@@ -9,6 +9,7 @@ import { TOKEN_AUDIENCE, TOKEN_ISSUER } from "#mesh/identity/user-tokens.ts";
 import { newId } from "#mesh/ids.ts";
 import { createMeshNode, type MeshNode, type MeshParts } from "#mesh/mesh.ts";
 import type { Call, User } from "#mesh/rpc/call.ts";
+import { MAX_CONCURRENT_CALLS } from "#mesh/rpc/limits.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 
 /** Several services in this process, joined by real sockets, proofs and tokens. */
@@ -74,8 +75,17 @@ export async function startTestMesh(
     const known = nodes.get(workload);
     if (known !== undefined) return known;
     const log = createLogger({ workload, instance: "1", version: "test", level: "info", destination: collector(logs) });
-    // Every service is up before the test begins, so nobody has to wait for one.
-    const parts = { startupGraceMs: 0, ...options, clock, log, endpoints, signingKeys };
+    // Every service is up before the test begins, so nobody has to wait for one; and a machine that runs many tests at
+    // once is slow, which is no reason to refuse any call of theirs.
+    const parts = {
+      startupGraceMs: 0,
+      minConcurrentCalls: MAX_CONCURRENT_CALLS,
+      ...options,
+      clock,
+      log,
+      endpoints,
+      signingKeys,
+    };
     const node = createMeshNode(workload, testConfig(), parts);
     nodes.set(workload, node);
     return node;

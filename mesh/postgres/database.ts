@@ -37,6 +37,8 @@ export interface Database extends Queryable {
   transaction<T>(work: (tx: OwnTransaction, opened: Opened) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /** One connection of its own, outside the pool and its time limits, for work on the schema. The caller closes it. */
   session(): Promise<Session>;
+  /** How long the call that waits longest for a connection of the pool has waited by now, in ms; 0 when none waits. */
+  oldestWaitMs(): number;
   /** Closes the connections when the statements that run have ended. May be called more than once. */
   close(): Promise<void>;
 }
@@ -87,19 +89,44 @@ export function openDatabase(options: DatabaseOptions): Database {
   pool.on("connect", (client) => connections.add(client.on("error", heard)));
   pool.on("remove", (client) => connections.delete(client));
   pool.on("error", () => {});
+  const { lend, oldestWaitMs } = lender(pool, maxConnections);
   const nameOf = statementNames();
   const run: Run = async (client, { text, values }) => {
     const result = await client.query({ name: nameOf(text), text, values: values === undefined ? [] : [...values] });
     return result.rows;
   };
   return {
-    query: (text, values) => withClient(pool, (client) => run(client, { text, values })),
+    query: (text, values) => withClient(lend, (client) => run(client, { text, values })),
     transaction: (work, transactionOptions) =>
-      runTransaction((attempt) => withClient(pool, attempt), run, work, transactionOptions),
+      runTransaction((attempt) => withClient(lend, attempt), run, work, transactionOptions),
     session: () => openSession(url, applicationName),
+    oldestWaitMs,
     close: () => {
       closing ??= endPool(pool, connections);
       return closing;
+    },
+  };
+}
+
+interface Lender {
+  readonly lend: () => Promise<PoolClient>;
+  readonly oldestWaitMs: () => number;
+}
+
+/** Lends the connections of a pool, and knows who waits for one. */
+function lender(pool: Pool, maxConnections: number): Lender {
+  // In the order they came, in which they are served, too.
+  const waits = new Set<{ readonly sinceMs: number }>();
+  return {
+    lend() {
+      if (pool.idleCount > 0 || pool.totalCount < maxConnections) return pool.connect();
+      const wait = { sinceMs: performance.now() };
+      waits.add(wait);
+      return pool.connect().finally(() => waits.delete(wait));
+    },
+    oldestWaitMs() {
+      const [oldest] = waits;
+      return oldest === undefined ? 0 : performance.now() - oldest.sinceMs;
     },
   };
 }
@@ -108,8 +135,8 @@ export function openDatabase(options: DatabaseOptions): Database {
 export type Run = <Row extends object>(client: PoolClient, statement: Statement) => Promise<readonly Row[]>;
 
 /** Lends a connection of the pool to `use`; a broken one is not taken back. */
-async function withClient<T>(pool: Pool, use: (client: PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect().catch((error: unknown) => {
+async function withClient<T>(lend: () => Promise<PoolClient>, use: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await lend().catch((error: unknown) => {
     throw connectFailure(error);
   });
   let broken = false;

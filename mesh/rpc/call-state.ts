@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { UntypedHandler } from "#mesh/contract/contract.ts";
 import type { UserTokens } from "#mesh/identity/user-tokens.ts";
 import type { WorkloadIdentity } from "#mesh/identity/workload.ts";
-import type { Admission, SharedAdmission } from "#mesh/rpc/admission.ts";
+import type { Admission, CallAdmission, SharedAdmission } from "#mesh/rpc/admission.ts";
 import type { TraceContext, User } from "#mesh/rpc/call.ts";
 import { type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
@@ -10,6 +10,7 @@ import type { Method } from "#mesh/rpc/method.ts";
 import type { Peers } from "#mesh/rpc/peers.ts";
 import type { RefusalLog } from "#mesh/rpc/refusal-log.ts";
 import type { ServerCall } from "#mesh/rpc/server-call.ts";
+import type { UsualTime } from "#mesh/rpc/usual-time.ts";
 import type { RequestReader } from "#mesh/rpc/validation.ts";
 
 /** What the layers need of the process they run in. */
@@ -20,7 +21,7 @@ export interface ServerParts {
   readonly workloads: WorkloadIdentity;
   readonly users: UserTokens;
   /** Room for calls that are answered once, and for those that may stay open: of these everybody has a share. */
-  readonly admission: { readonly calls: Admission; readonly streams: SharedAdmission };
+  readonly admission: { readonly calls: CallAdmission; readonly streams: SharedAdmission };
   /** Counts all calls. */
   readonly stats: CallStats;
   /** Counts the calls that found no room. */
@@ -37,6 +38,8 @@ export interface Route {
   readonly log: Logger;
   readonly handler: UntypedHandler;
   readonly read: RequestReader;
+  /** How long its calls take. */
+  readonly usual: UsualTime;
 }
 
 /** A call on its way through the layers. */
@@ -55,6 +58,8 @@ export interface CallState {
   rule: string | undefined;
   context: CallContext | undefined;
   place: Admission | undefined;
+  /** When the call took its place. */
+  admittedAtMs: number;
 }
 
 /** What is known of a call at its begin. */
@@ -70,6 +75,7 @@ export function newState(route: Route): CallState {
     rule: undefined,
     context: undefined,
     place: undefined,
+    admittedAtMs: 0,
   };
 }
 

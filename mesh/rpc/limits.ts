@@ -6,8 +6,17 @@ export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** Headers of one call. */
 export const MAX_METADATA_BYTES = 16 * 1024;
 
-/** Calls answered once that run at a time; a call of 10 ms at this number is 100,000 a second, more than a core does. */
+/** Calls answered once that run at a time, at the most: 10 ms each at this number is 100,000 a second, more than a core does. */
 export const MAX_CONCURRENT_CALLS = 1_000;
+
+/** The same at the least, however long the lines are: as many as keep a process busy while most of them wait. */
+export const MIN_CONCURRENT_CALLS = 64;
+
+/** The same in a process that has not yet seen more at once: a burst is taken, and a flood is not half a second of work. */
+export const START_CONCURRENT_CALLS = 400;
+
+/** When a call that found no room should come again: from half of this on to one and a half, so that not all come at once. */
+export const OVERLOAD_RETRY_MS = 400;
 
 /** Calls answered by a stream that are open at a time. */
 export const MAX_CONCURRENT_STREAMS = 1_000;

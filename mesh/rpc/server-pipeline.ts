@@ -1,13 +1,18 @@
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
-import { meshFailure } from "#mesh/contract/errors.ts";
+import { meshFailure, type RpcError } from "#mesh/contract/errors.ts";
 import { authorize } from "#mesh/identity/authorize.ts";
 import { tokenInvalid } from "#mesh/identity/user-tokens.ts";
 import { CLIENT_ADDRESS_KEY } from "#mesh/identity/workload.ts";
-import type { Principal } from "#mesh/rpc/admission.ts";
+import type { CallPlaces, Principal } from "#mesh/rpc/admission.ts";
 import type { Call, User } from "#mesh/rpc/call.ts";
 import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
 import { type CallState, newState, type Route, type ServedCall } from "#mesh/rpc/call-state.ts";
-import { MAX_METADATA_BYTES, MAX_STREAMS_PER_CLIENT, MAX_STREAMS_PER_USER } from "#mesh/rpc/limits.ts";
+import {
+  MAX_METADATA_BYTES,
+  MAX_STREAMS_PER_CLIENT,
+  MAX_STREAMS_PER_USER,
+  OVERLOAD_RETRY_MS,
+} from "#mesh/rpc/limits.ts";
 import { ServerCall, type ServerCallEvents } from "#mesh/rpc/server-call.ts";
 import { type Answer, refusalToAnswer, toAnswer } from "#mesh/rpc/server-errors.ts";
 import { logCall, logLateFailure } from "#mesh/rpc/server-log.ts";
@@ -16,8 +21,6 @@ import { newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 
 /** How far the clocks and timers of both sides of a call may be apart. */
 const DEADLINE_SLACK_MS = 25;
-/** When a caller that found no room should come again. */
-const OVERLOAD_RETRY_DELAY_MS = 250;
 /** The workload that calls for people outside the shop. */
 const GATEWAY = "gateway";
 
@@ -41,6 +44,7 @@ async function serve(call: ServedCall): Promise<void> {
   try {
     accept(call);
     identifyWorkload(call);
+    refuseWhenFull(call);
     const user = identifyUser(call);
     state.user = user instanceof Promise ? await user : user;
     authorizeCaller(call);
@@ -133,14 +137,35 @@ function makeContext({ state, endReason }: ServedCall): CallContext {
 
 // --- admit: as many at a time as can be served in time -------------------------------------------------------------
 
+/**
+ * Tells a call that it would find no room before its token is verified and its request is read: a process that has too
+ * much to do must lose as little as it can over refusing. Takes no place.
+ */
+function refuseWhenFull({ state }: ServedCall): void {
+  if (!state.route.method.responseStream && !placesFor(state).hasRoom()) throw overloaded("too much work at once");
+}
+
 function admit(call: ServedCall): void {
   const { state } = call;
-  const { parts, method } = state.route;
-  const place = method.responseStream ? parts.admission.streams.of(principalOf(call)) : parts.admission.calls;
-  if (!place.tryEnter()) {
-    throw meshFailure("OVERLOADED", "too much work at once", { retryDelayMs: OVERLOAD_RETRY_DELAY_MS });
+  const { parts, method, usual } = state.route;
+  const place = method.responseStream ? parts.admission.streams.of(principalOf(call)) : placesFor(state);
+  state.admittedAtMs = epochMs();
+  // A write that comes too late has its effect all the same, and is answered from its record when it is asked again.
+  const mayBeVain = method.info.idempotency === "NO_SIDE_EFFECTS" && !method.responseStream;
+  if (mayBeVain && state.deadline - state.admittedAtMs < usual.leastMs(state.admittedAtMs)) {
+    throw overloaded("it takes longer than its deadline allows now");
   }
+  if (!place.tryEnter()) throw overloaded("too much work at once");
   state.place = place;
+}
+
+function placesFor({ caller, route }: CallState): CallPlaces {
+  const { shoppers, services } = route.parts.admission.calls;
+  return caller === GATEWAY ? shoppers : services;
+}
+
+function overloaded(message: string): RpcError {
+  return meshFailure("OVERLOADED", message, { retryDelayMs: OVERLOAD_RETRY_MS * (0.5 + Math.random()) });
 }
 
 /** Whose share a stream takes: the user's; without one that of the address the gateway names, or of the calling service. */
@@ -178,7 +203,10 @@ function handle({ state }: ServedCall, request: unknown, context: Call): unknown
 }
 
 function writeOnly(call: ServedCall, response: unknown): void {
-  if (call.succeed(call.state.route.method.encodeResponse(response))) observe(call.state);
+  const { route, admittedAtMs } = call.state;
+  if (!call.succeed(route.method.encodeResponse(response))) return;
+  route.usual.note(epochMs(), admittedAtMs);
+  observe(call.state);
 }
 
 /** Writes one message after the other, each when the transport has taken the last; stops asking when the call ends. */

@@ -17,6 +17,7 @@ import { TakenOverCall } from "#mesh/rpc/server-call.ts";
 import { startCall } from "#mesh/rpc/server-pipeline.ts";
 import { type ShutdownBounds, shutDown } from "#mesh/rpc/server-shutdown.ts";
 import { encodeFailure } from "#mesh/rpc/status.ts";
+import { createUsualTime } from "#mesh/rpc/usual-time.ts";
 import { createRequestReaders } from "#mesh/rpc/validation.ts";
 
 export interface StartOptions {
@@ -111,7 +112,7 @@ function* routesOf({ services, parts, descriptors }: StartOptions): Iterable<rea
       const handler = handlers[key];
       if (handler === undefined) throw new TypeError(`${method.info.path} has no handler`);
       const log = parts.log.child({ service: method.info.service, method: method.info.name });
-      const route = { parts, method, log, handler, read: readers(method) };
+      const route = { parts, method, log, handler, read: readers(method), usual: createUsualTime() };
       yield [method, (wire) => startCall(route, wire)];
     }
   }

@@ -32,7 +32,7 @@ async function open(mesh: ProbeMesh, call: Call) {
 }
 
 const isOpen = { value: { text: "open" } };
-const overloaded = { code: "RESOURCE_EXHAUSTED", reason: "OVERLOADED", retryDelayMs: 250 };
+const overloaded = { code: "RESOURCE_EXHAUSTED", reason: "OVERLOADED", retryDelayMs: expect.any(Number) };
 
 test("one user's streams leave room for everybody else's, and for that user's other calls", async () => {
   const mesh = await start();

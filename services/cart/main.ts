@@ -29,6 +29,7 @@ await mesh.serve({
       }),
     ),
   ],
+  queues: [db],
   close: async () => {
     await sweep.close();
     await db.close();

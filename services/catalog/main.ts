@@ -25,6 +25,7 @@ await mesh.serve({
       catalogHandlers({ db, clock, newId, currencyCode, validate: (type, bytes) => validator(type)(bytes) }),
     ),
   ],
+  queues: [db],
   close: async () => {
     await Promise.all(background.map((work) => work.close()));
     await db.close();

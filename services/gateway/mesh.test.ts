@@ -6,25 +6,32 @@ import type { Implementation } from "#mesh/contract/contract.ts";
 import { isReason } from "#mesh/contract/errors.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodeFailure } from "#mesh/rpc/status.ts";
-import { startTestMesh, TEST_SECRET, type TestMesh } from "#testing/mesh.ts";
+import { startTestMesh, TEST_SECRET, type TestMesh, type TestMeshOptions } from "#testing/mesh.ts";
 import { createCleanup, startTestGateway } from "./testing/setup.ts";
 
 const cleanup = createCleanup();
 afterEach(() => cleanup.run());
 
-/** A service of the mesh behind the gateway; what its handlers were called with. */
-async function startShop(): Promise<{ calls: Call[]; mesh: TestMesh; client: InventoryServiceClient }> {
+interface TestShop {
+  readonly calls: Call[];
+  readonly mesh: TestMesh;
+  readonly client: InventoryServiceClient;
+}
+
+/** A service of the mesh behind the gateway; what its handlers were called with. One asked for "HELD" has no end. */
+async function startShop(options: TestMeshOptions = {}): Promise<TestShop> {
   const calls: Call[] = [];
   const names = Object.keys(InventoryService.methods);
-  const handler = async (_request: never, call: Call): Promise<GetStockResponse> => {
+  const handler = async ({ sku }: GetStockRequest, call: Call): Promise<GetStockResponse> => {
     calls.push(call);
+    if (sku === "HELD") await new Promise((_, reject) => call.signal.addEventListener("abort", reject));
     return GetStockResponse.create();
   };
   const implementation: Implementation = {
     contract: InventoryService,
     handlers: Object.fromEntries(names.map((name) => [name, handler])),
   };
-  const mesh = await startTestMesh({ inventory: () => [implementation] });
+  const mesh = await startTestMesh({ inventory: () => [implementation] }, options);
   cleanup.add(() => mesh.close());
   const targets = { inventory: [mesh.address("inventory")] };
   const gateway = await startTestGateway(cleanup, { contracts: [InventoryService], targets, secret: TEST_SECRET });
@@ -80,4 +87,19 @@ test("a caller who would wait for a month is answered, within the method's own t
   });
   expect(await answered).toBeNull();
   expect((calls[0]?.deadline ?? month) - Date.now()).toBeLessThanOrEqual(InventoryService.methods.getStock.deadlineMs);
+});
+
+test("a service without room says so to the caller itself, and when to come again", async () => {
+  const { calls, client, mesh } = await startShop({ maxConcurrentCalls: 1 });
+  getStock(client, new Metadata(), "HELD").catch(() => undefined);
+  await expect.poll(() => calls.length).toBe(1);
+  const error = await getStock(client, new Metadata()).catch((failed: ServiceError) => failed);
+  if (!(error instanceof Error)) throw new Error("it succeeded");
+  expect(decodeFailure(error, "")).toMatchObject({
+    code: "RESOURCE_EXHAUSTED",
+    reason: "OVERLOADED",
+    domain: "shop.inventory.v1.InventoryService",
+    retryDelayMs: expect.any(Number),
+  });
+  expect(mesh.mesh("inventory").stats.read()).toMatchObject({ callsShed: 1n });
 });

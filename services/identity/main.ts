@@ -24,6 +24,7 @@ const sweeps = [startSessionSweep({ db, clock, log }), startOnceSweep({ db, cloc
 await mesh.serve({
   services: [implement(IdentityService, identityHandlers({ db, clock, newId, passwords, signer }))],
   signingKeys: { keys: () => publicKeys(db, clock) },
+  queues: [db],
   close: async () => {
     await Promise.all(sweeps.map((sweep) => sweep.close()));
     await db.close();

@@ -31,6 +31,7 @@ const expiry = startExpiry({ db, clock, newId, watch, log });
 
 await mesh.serve({
   services: [implement(InventoryService, inventoryHandlers({ db, clock, newId, watch, log }))],
+  queues: [db],
   close: async () => {
     await Promise.all([expiry.close(), watch.close(), sweep.close()]);
     await db.close();

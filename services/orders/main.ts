@@ -22,6 +22,7 @@ const orders = startOrders({
 
 await mesh.serve({
   services: orders.implementations,
+  queues: [db],
   close: async () => {
     await Promise.all([orders.close(), sweep.close()]);
     await db.close();

@@ -23,6 +23,7 @@ const background = [startSettler(deps), startReconciler(deps), startWebhookSweep
 
 await mesh.serve({
   services: [implement(PaymentService, paymentHandlers(deps))],
+  queues: [db],
   close: async () => {
     await Promise.all(background.map((work) => work.close()));
     await db.close();

@@ -45,6 +45,9 @@ export class SimulatedDatabase implements Database {
   session(): Promise<never> {
     throw new Error("the simulation has no sessions");
   }
+  oldestWaitMs(): number {
+    return 0;
+  }
   async close(): Promise<void> {}
 }
 
