@@ -198,7 +198,7 @@ describe("the pace of calls", () => {
       reportTime: new Date(seconds * 1_000),
     });
   const paceAfter = (...looks: readonly RegisteredInstance[]): number | undefined =>
-    looks.reduce<ReturnType<typeof nextPaces>>((before, look) => nextPaces(before, [look]), new Map()).get("cart")
+    looks.reduce<ReturnType<typeof nextPaces>>((before, look) => nextPaces(before, [look]), new Map()).get("cart/cart")
       ?.callsPerSecond;
 
   test.each([

@@ -4,7 +4,7 @@ import type { RegisteredInstance } from "#gen/mesh/v1/registry_service.ts";
 import type { Health } from "../../checks/health.ts";
 import type { RunProcess } from "../../data/run-file.ts";
 import type { MeshLook } from "./look.ts";
-import type { Pace } from "./rates.ts";
+import { keyOf, type Pace } from "./rates.ts";
 
 /** One process of a shop, of which the run file, the supervisor, the registry and it itself each know a part. */
 export interface ProcessReport {
@@ -56,12 +56,13 @@ export function reportProcesses(
 ): readonly ProcessReport[] {
   const bySupervisor = new Map(supervised.ok ? supervised.value.map((process) => [process.name, process]) : []);
   const registered = instances.ok ? instances.value : [];
-  const byRegistry = new Map(registered.map((one) => [one.instance?.name ?? "", one]));
+  // A name is one service's own; another may use it too.
+  const byRegistry = new Map(registered.map((one) => [keyOf(one.instance), one]));
   const own = found.map((process) =>
-    reportOne(process, bySupervisor.get(process.name), byRegistry.get(process.name), { paces, nowMs }),
+    reportOne(process, bySupervisor.get(process.name), byRegistry.get(keyOf(process)), { paces, nowMs }),
   );
-  const names = new Set(found.map(({ name }) => name));
-  const others = registered.filter(({ instance }) => instance !== undefined && !names.has(instance.name));
+  const known = new Set(found.map(keyOf));
+  const others = registered.filter(({ instance }) => !known.has(keyOf(instance)));
   return [...own, ...others.map((one) => reportElsewhere(one, { paces, nowMs }))];
 }
 
@@ -127,7 +128,7 @@ function callsOf(registered: RegisteredInstance | undefined, paces: ReadonlyMap<
     shed: Number(stats.callsShed),
     running: Number(stats.callsRunning),
     limit: Number(stats.concurrencyLimit),
-    perSecond: paces.get(registered?.instance?.name ?? "")?.callsPerSecond,
+    perSecond: paces.get(keyOf(registered?.instance))?.callsPerSecond,
   };
 }
 

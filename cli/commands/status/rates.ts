@@ -9,7 +9,7 @@ export interface Pace {
   readonly callsPerSecond: number | undefined;
 }
 
-/** The pace of each instance, by its name, from one look to the next. By the reports' own times: looks may be late. */
+/** The pace of each instance, by its key, from one look to the next. By the reports' own times: looks may be late. */
 export function nextPaces(
   before: ReadonlyMap<string, Pace>,
   instances: readonly RegisteredInstance[],
@@ -22,7 +22,8 @@ export function nextPaces(
       reportTimeMs: reportTime.getTime(),
       callsTotal: stats.callsTotal,
     };
-    paces.set(instance.name, { ...now, callsPerSecond: paceSince(before.get(instance.name), now) });
+    const key = keyOf(instance);
+    paces.set(key, { ...now, callsPerSecond: paceSince(before.get(key), now) });
   }
   return paces;
 }
@@ -34,4 +35,9 @@ function paceSince(before: Pace | undefined, now: Omit<Pace, "callsPerSecond">):
   if (spanMs === 0) return before.callsPerSecond;
   if (spanMs < 0 || now.callsTotal < before.callsTotal) return undefined;
   return (Number(now.callsTotal - before.callsTotal) * 1_000) / spanMs;
+}
+
+/** Tells instances apart, as the registry does. */
+export function keyOf(instance: { readonly service: string; readonly name: string } | undefined): string {
+  return `${instance?.service}/${instance?.name}`;
 }

@@ -13,8 +13,9 @@ export function statusText(report: ShopReport, options: { readonly paint: Paint;
   const notes = [...report.troubles, ...processes.flatMap(notesOn)];
   const sections = [
     `shop at ${address}, up ${spanText(uptimeSeconds * 1_000)}, data in ${dataDir}\n`,
-    processTable(processes, { paint, width }),
+    // Before the table, which may be longer than the terminal.
     notes.map((note) => `${paint("yellow", note)}\n`).join(""),
+    processTable(processes, { paint, width }),
     report.rules === undefined || report.rules.length === 0 ? "" : ruleTable(report.rules, nowMs),
     (report.authorities ?? []).map((authority) => `${describeAuthority(authority)}\n`).join(""),
   ];
