@@ -1,8 +1,16 @@
 import type { StatusObject } from "@grpc/grpc-js";
 import { meshFailure, RpcError } from "#mesh/contract/errors.ts";
+import { random } from "#mesh/random.ts";
 import { type AbortListener, type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
 import type { Outcome } from "#mesh/rpc/client-call.ts";
-import { isRetryable, MAX_ATTEMPTS, type RetryBudget, retryDelayMs } from "#mesh/rpc/retry-rules.ts";
+import {
+  type FailedAttempt,
+  isRetryable,
+  MAX_ATTEMPTS,
+  PUSHBACK_KEY,
+  type RetryBudget,
+  retryDelayMs,
+} from "#mesh/rpc/retry-rules.ts";
 
 /** One attempt at a call that is answered once; its request is on its way. */
 export interface Attempt {
@@ -37,7 +45,7 @@ export async function retry<R>(
   let result = first;
   for (;;) {
     const end = endOf(result);
-    const delayMs = end && retryDelayMs({ end, attempts: plan.attempts }, Math.random());
+    const delayMs = end && retryDelayMs(failedAttempt(end, plan), random());
     if (delayMs === undefined || epochMs() + delayMs >= plan.deadline || !plan.budget.take()) return result;
     await pause(delayMs, plan.parent);
     result = await again();
@@ -74,7 +82,7 @@ export function hedge(afterMs: number, plan: AttemptPlan, open: () => Attempt): 
       if (settled) return;
       const { end } = outcome;
       const retryable = isRetryable(end.code);
-      const further = retryDelayMs({ end, attempts: plan.attempts }, 0) !== undefined;
+      const further = retryDelayMs(failedAttempt(end, plan), 0) !== undefined;
       if (!retryable || !further || running.size === 0) clearTimeout(timer);
       if (retryable && running.size > 0) return;
       settled = true;
@@ -88,6 +96,11 @@ export function hedge(afterMs: number, plan: AttemptPlan, open: () => Attempt): 
 /** `retry` for a call that is answered once. */
 export function retryOne(first: Outcome, plan: AttemptPlan, open: () => Attempt): Promise<Outcome> {
   return retry(first, { endOf: ({ end }) => end, again: () => open().receiveOnly(), plan });
+}
+
+function failedAttempt({ code, metadata }: StatusObject, { attempts }: AttemptPlan): FailedAttempt {
+  const [pushback] = metadata.get(PUSHBACK_KEY);
+  return { code, pushback: pushback?.toString(), attempts };
 }
 
 /** Waits. Rejects with an `RpcError` when `parent` is over before. */

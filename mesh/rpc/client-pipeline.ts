@@ -150,8 +150,9 @@ async function inject(running: RunningCall, { faultIds, delayMs, statusCode }: I
     { service, method: name, faultIds, delayMs, code, traceId: call.trace.traceId },
     "fault injected",
   );
-  if (delayMs > 0) await pause(Math.min(delayMs, Math.max(deadline - epochMs(), 0)), parent);
-  if (epochMs() >= deadline) throw deadlineExceeded(service, true);
+  const leftMs = Math.max(deadline - epochMs(), 0);
+  if (delayMs > 0) await pause(Math.min(delayMs, leftMs), parent);
+  if (delayMs >= leftMs) throw deadlineExceeded(service, true);
   if (statusCode !== undefined) throw injectedFailure(statusCode, faultIds, service);
 }
 

@@ -1,11 +1,12 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { TrafficFault } from "#gen/mesh/v1/discovery_service.ts";
 import { parseAddress } from "#mesh/discovery/endpoints.ts";
+import { movingEndpoints } from "#mesh/discovery/moving-endpoints.fixture.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
 import type { OwnCall } from "#mesh/rpc/call.ts";
 import type { LogLine } from "#testing/mesh.ts";
 import { chooseFaults, injectedFailure } from "./faults.ts";
-import { addressOf, createInstances, keptLog, movingCluster } from "./instances.fixture.ts";
+import { addressOf, createInstances, keptLog } from "./instances.fixture.ts";
 import { failureOf, type ProbeClient, ProbeService, probeRequest, probeResponse } from "./probe.fixture.ts";
 
 const UNAVAILABLE = 14;
@@ -99,9 +100,9 @@ describe("a caller", () => {
       },
     });
     const endpoints = [parseAddress(addressOf(server))];
-    const cluster = movingCluster({ endpoints, faults: [] });
+    const cluster = movingEndpoints({ endpoints, faults: [] });
     const { log, lines } = keptLog();
-    const caller = instances.node("gateway", { endpoints: cluster.source, log });
+    const caller = instances.node("gateway", { endpoints: cluster, log });
     return {
       caller,
       probe: caller.client(ProbeService),

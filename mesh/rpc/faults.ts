@@ -2,6 +2,7 @@ import type { Duration } from "#gen/google/protobuf/duration.ts";
 import type { TrafficFault } from "#gen/mesh/v1/discovery_service.ts";
 import { RpcError } from "#mesh/contract/errors.ts";
 import type { EndpointSource } from "#mesh/discovery/endpoints.ts";
+import { random } from "#mesh/random.ts";
 import { codeName, reasonOfBareStatus } from "#mesh/rpc/status.ts";
 
 /** The call that a fault may hit. */
@@ -75,7 +76,7 @@ export function followFaults(endpoints: EndpointSource, caller: string): Faults 
   return {
     choose(owner, path) {
       const faults = byOwner.get(owner) ?? follow(owner);
-      return faults.length === 0 ? undefined : chooseFaults(faults, { caller, path }, Math.random);
+      return faults.length === 0 ? undefined : chooseFaults(faults, { caller, path }, random);
     },
     close() {
       for (const end of unwatch.splice(0)) end();

@@ -1,5 +1,6 @@
 import { implement } from "#mesh/contract/contract.ts";
-import { type Cluster, type EndpointSource, parseAddress, plainCluster } from "#mesh/discovery/endpoints.ts";
+import { parseAddress, plainCluster } from "#mesh/discovery/endpoints.ts";
+import { movingEndpoints } from "#mesh/discovery/moving-endpoints.fixture.ts";
 import { createMeshNode, type MeshNode, type MeshParts, type RunningServer } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { startFaultProxy } from "#testing/fault-proxy.ts";
@@ -57,8 +58,7 @@ export function createInstances(): Instances {
       return { address: wire.address, die };
     },
     callerOf(addresses, given = {}) {
-      const { source } = movingCluster(plainCluster(addresses.map(parseAddress)));
-      return node("gateway", { endpoints: source, ...given });
+      return node("gateway", { endpoints: movingEndpoints(plainCluster(addresses.map(parseAddress))), ...given });
     },
     async close() {
       for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
@@ -68,25 +68,6 @@ export function createInstances(): Instances {
 
 export function addressOf({ host, port }: Pick<RunningServer, "host" | "port">): string {
   return `${host}:${port}`;
-}
-
-/** A cluster, the same for every service, that a test changes. */
-export function movingCluster(first: Cluster): { readonly source: EndpointSource; set(now: Cluster): void } {
-  const listeners = new Set<(now: Cluster) => void>();
-  let known = first;
-  return {
-    source: {
-      watch(_, listener) {
-        listeners.add(listener);
-        listener(known);
-        return () => listeners.delete(listener);
-      },
-    },
-    set(now) {
-      known = now;
-      for (const listener of listeners) listener(now);
-    },
-  };
 }
 
 /** A log, and the lines that were written to it. */

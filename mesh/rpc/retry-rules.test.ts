@@ -1,11 +1,9 @@
-import { Metadata, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 import { BUDGET_TOKENS, createRetryBudget, createRetryBudgets, MAX_ATTEMPTS, retryDelayMs } from "./retry-rules.ts";
 
 function failed(attempts: number, { code = status.UNAVAILABLE, pushback = "" } = {}) {
-  const metadata = new Metadata();
-  if (pushback !== "") metadata.set("grpc-retry-pushback-ms", pushback);
-  return { end: { code, metadata }, attempts };
+  return { code, pushback: pushback === "" ? undefined : pushback, attempts };
 }
 
 describe("the wait before the next attempt", () => {

@@ -1,4 +1,4 @@
-import { type Metadata, type StatusObject, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 
 /** Attempts of one call, the first, its retries and its hedges together. */
 export const MAX_ATTEMPTS = 3;
@@ -13,7 +13,8 @@ const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 500;
 const BACKOFF_FACTOR = 2;
 
-const PUSHBACK_KEY = "grpc-retry-pushback-ms";
+/** The trailer by which a callee says when to try again, or with −1 not to (gRPC A6). */
+export const PUSHBACK_KEY = "grpc-retry-pushback-ms";
 
 /**
  * What this process may spend on further attempts at one service. Only success fills it: of a service that answers
@@ -63,7 +64,9 @@ export function createRetryBudgets(): RetryBudgets {
 
 /** How the callee ended an attempt, and how many there were with it. */
 export interface FailedAttempt {
-  readonly end: Pick<StatusObject, "code" | "metadata">;
+  readonly code: number;
+  /** The value of `PUSHBACK_KEY`; undefined when it asks nothing. */
+  readonly pushback: string | undefined;
   readonly attempts: number;
 }
 
@@ -71,10 +74,10 @@ export interface FailedAttempt {
  * How long to wait before the next attempt; undefined when there shall be none. `random` is from 0 up to 1, and spreads
  * those who failed together: half of the wait is fixed, so that a callee has time to come back.
  */
-export function retryDelayMs({ end, attempts }: FailedAttempt, random: number): number | undefined {
-  if (!isRetryable(end.code) || attempts >= MAX_ATTEMPTS) return undefined;
-  const asked = pushbackMs(end.metadata);
-  if (asked !== undefined) return asked < 0 ? undefined : asked;
+export function retryDelayMs({ code, pushback, attempts }: FailedAttempt, random: number): number | undefined {
+  if (!isRetryable(code) || attempts >= MAX_ATTEMPTS) return undefined;
+  // What cannot be read says no.
+  if (pushback !== undefined) return /^\d{1,9}$/.test(pushback) ? Number(pushback) : undefined;
   const most = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * BACKOFF_FACTOR ** (attempts - 1));
   return (most * (1 + random)) / 2;
 }
@@ -82,14 +85,4 @@ export function retryDelayMs({ end, attempts }: FailedAttempt, random: number): 
 /** Whether a failure says that nothing is wrong with the call: another attempt may succeed. */
 export function isRetryable(code: number): boolean {
   return code === status.UNAVAILABLE;
-}
-
-/**
- * What the callee asks of those who would try again: to wait so long, or with −1 not to (gRPC A6). What cannot be read
- * says −1. Undefined when it asks nothing.
- */
-function pushbackMs(metadata: Metadata): number | undefined {
-  const [value] = metadata.get(PUSHBACK_KEY);
-  if (value === undefined) return undefined;
-  return /^\d{1,9}$/.test(String(value)) ? Number(value) : -1;
 }

@@ -4,6 +4,7 @@ import { Code } from "#gen/google/rpc/code.ts";
 import { BadRequest, ErrorInfo, RetryInfo } from "#gen/google/rpc/error_details.ts";
 import { Status } from "#gen/google/rpc/status.ts";
 import { type CodeName, type MeshReason, meshFailure, RpcError, type Violation } from "#mesh/contract/errors.ts";
+import { PUSHBACK_KEY } from "#mesh/rpc/retry-rules.ts";
 
 /** How a call ends on the wire, in the terms of grpc-js. */
 export interface WireStatus {
@@ -13,7 +14,6 @@ export interface WireStatus {
 }
 
 const DETAILS_KEY = "grpc-status-details-bin";
-const RETRY_PUSHBACK_KEY = "grpc-retry-pushback-ms";
 const TYPE_URL_PREFIX = "type.googleapis.com/";
 
 // Trailers travel in one header block, which many peers refuse beyond 8 KiB in all. The message stands in it twice
@@ -40,7 +40,7 @@ export function encodeFailure(failure: RpcError, domain: string): WireStatus {
   const metadata = new Metadata();
   metadata.set(DETAILS_KEY, toBuffer(Status.encode({ code, message, details: detailsOf(failure, domain) }).finish()));
   // The client below has spent its tries on this already: a further one from above would multiply them hop by hop.
-  if (failure.remote && failure.code === "UNAVAILABLE") metadata.set(RETRY_PUSHBACK_KEY, "-1");
+  if (failure.remote && failure.code === "UNAVAILABLE") metadata.set(PUSHBACK_KEY, "-1");
   return { code, details: message, metadata };
 }
 
