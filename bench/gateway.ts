@@ -70,7 +70,7 @@ async function runGateway(backendPort: string): Promise<void> {
         owner: "bench",
         public: true,
         definition: { echo },
-        methods: { echo: { deadlineMs: 60_000 } },
+        methods: { echo: { deadlineMs: 60_000, idempotency: "UNKNOWN" } },
       },
     ],
     endpoints: staticEndpoints({ bench: [`127.0.0.1:${backendPort}`] }),

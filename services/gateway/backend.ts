@@ -1,11 +1,14 @@
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { type BackendSession, dial } from "./backend-session.ts";
+import { type CircuitBreaker, createCircuitBreaker } from "./circuit-breaker.ts";
 import type { GatewayLimits } from "./limits.ts";
 
 /** One instance of a service, at one address. */
 export interface Backend {
   readonly address: string;
+  /** Whether it answers. */
+  readonly breaker: CircuitBreaker;
   /** A session that takes a call now, if there is one. */
   ready(): BackendSession | undefined;
   /** Whether it may not have more sessions. Those that rest count only as far as their own bound is exceeded. */
@@ -66,6 +69,7 @@ export function createBackend({ owner, address, openSocket, limits, log }: Backe
 
   return {
     address,
+    breaker: createCircuitBreaker(limits.breaker),
     ready() {
       for (const session of sessions) if (session.hasRoom()) return session;
       return undefined;

@@ -3,7 +3,8 @@ import { constants } from "node:http2";
 import { createServer } from "node:net";
 import { status as codes } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
-import { type Cluster, type EndpointSource, plainCluster } from "#mesh/discovery/endpoints.ts";
+import { plainCluster } from "#mesh/discovery/endpoints.ts";
+import { movingEndpoints } from "#mesh/discovery/moving-endpoints.fixture.ts";
 import { frame } from "./framing.ts";
 import { answerOk, type RawBackend, startFrameBackend, startRawBackend } from "./testing/raw-backend.ts";
 import {
@@ -112,14 +113,7 @@ test("lets a draining backend finish its calls, and sends new ones to the other 
 
 test("loses no call while instances are replaced under load", async () => {
   const first = await startToyBackend();
-  let tell: (cluster: Cluster) => void = () => undefined;
-  const endpoints: EndpointSource = {
-    watch(_owner, listener) {
-      tell = listener;
-      listener(plainCluster([{ host: "127.0.0.1", port: first.port }]));
-      return () => undefined;
-    },
-  };
+  const endpoints = movingEndpoints(plainCluster([{ host: "127.0.0.1", port: first.port }]));
   const gateway = await startTestGateway(cleanup, { endpoints });
   const client = toyClient(cleanup, gateway.address);
   let running = true;
@@ -135,7 +129,7 @@ test("loses no call while instances are replaced under load", async () => {
     const before = answered;
     await eventually(() => answered).toBeGreaterThan(before + 100);
     const next = await startToyBackend();
-    tell(plainCluster([{ host: "127.0.0.1", port: next.port }]));
+    endpoints.set(plainCluster([{ host: "127.0.0.1", port: next.port }]));
     await eventually(() => next.seen.length).toBeGreaterThan(0);
     await current.drain();
     current = next;
@@ -178,12 +172,12 @@ test("sends a refused call once more, with the request it had read already", asy
   expect(backend.seen).toHaveLength(2);
 });
 
-test("tries a call that is refused again and again only twice", async () => {
+test("tries a call that is refused again and again three times at most", async () => {
   const backend = await startRawBackend(cleanup, (stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM));
   const gateway = await startTestGateway(cleanup, { targets: { toy: [backend.address] } });
   const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(10)));
   expect(error.code).toBe(codes.UNAVAILABLE);
-  expect(backend.seen).toHaveLength(2);
+  expect(backend.seen).toHaveLength(3);
 });
 
 test.each([

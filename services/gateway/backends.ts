@@ -1,26 +1,40 @@
 import { connect as connectTcp } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
+import type { TrafficSplit } from "#gen/mesh/v1/discovery_service.ts";
 import type { RpcError } from "#mesh/contract/errors.ts";
-import type { Endpoint, EndpointSource } from "#mesh/discovery/endpoints.ts";
+import type { Cluster, Endpoint, EndpointSource } from "#mesh/discovery/endpoints.ts";
+import { chooseVersion } from "#mesh/discovery/route-rules.ts";
+import { random } from "#mesh/random.ts";
 import { gatewayFailure } from "./answers.ts";
 import { type Backend, createBackend } from "./backend.ts";
-import type { BackendSession } from "./backend-session.ts";
 import type { GatewayLimits } from "./limits.ts";
+import { createRotation, type Place, type Rotation } from "./rotation.ts";
 import { LOCAL_OWNER } from "./routes.ts";
 
 /** The instances of all services, and the connections to them. */
 export interface Backends {
   /**
-   * Gives `use` a session for a call to `service` of `owner`: at once when one is ready, else when the promise resolves.
-   * `use` opens its stream in the same turn: what is asked for next sees that place taken. Instances take turns. Throws
-   * or rejects with SERVICE_UNAVAILABLE when none can be reached, with OVERLOADED when all are full.
+   * Gives `use` a place for a call: at once when one is ready, else when the promise resolves. `use` opens its stream in
+   * the same turn: what is asked for next sees that place taken. Instances take turns, those of the call's version if
+   * one of them is ready. Throws or rejects with SERVICE_UNAVAILABLE when none can be reached, with OVERLOADED when all
+   * are full.
    */
-  withSession(owner: string, service: string, use: (session: BackendSession) => void): void | Promise<void>;
+  withSession(wanted: Wanted, use: (place: Place) => void): void | Promise<void>;
   /** The instances of `owner` now. */
   of(owner: string): readonly Backend[];
   /** Ends all connections; running calls fail. */
   close(): void;
+}
+
+/** What a call asks of the instance that takes it. */
+export interface Wanted {
+  readonly owner: string;
+  readonly service: string;
+  /** The first value of one of its headers, by which a version can be chosen. */
+  readonly header: (name: string) => string | undefined;
+  /** The instance that failed it before. */
+  readonly avoid: Backend | undefined;
 }
 
 export interface BackendsOptions {
@@ -37,89 +51,92 @@ export function createBackends({ endpoints, limits, log, openLocal }: BackendsOp
   let closed = false;
 
   /** The instances of an owner; those that were there before keep their connections. */
-  const replace = (owner: string, group: Group, now: readonly Endpoint[]): void => {
-    const before = new Map(group.backends.map((backend) => [backend.address, backend]));
+  const replace = (owner: string, group: Group, { endpoints: now, split }: Cluster): void => {
+    const before = new Map(group.all.backends.map((backend) => [backend.address, backend]));
     const wanted = new Map(now.map((endpoint) => [formatAddress(endpoint), endpoint]));
-    group.backends = [...wanted].map(([address, endpoint]) => {
-      const openSocket = (): Duplex => connectTcp({ ...endpoint, noDelay: true, keepAlive: true });
-      return before.get(address) ?? createBackend({ owner, address, openSocket, limits, log });
+    const versions = new Map<string, Backend[]>();
+    const backends = [...wanted].map(([address, endpoint]) => {
+      const { host, port, version } = endpoint;
+      const openSocket = (): Duplex => connectTcp({ host, port, noDelay: true, keepAlive: true });
+      const backend = before.get(address) ?? createBackend({ owner, address, openSocket, limits, log });
+      if (version !== undefined) versions.set(version, [...(versions.get(version) ?? []), backend]);
+      return backend;
     });
+    group.all = createRotation(backends);
+    group.byVersion = new Map([...versions].map(([version, some]) => [version, createRotation(some)]));
+    group.split = split;
+    group.versions = new Set(versions.keys());
     for (const [address, backend] of before) if (!wanted.has(address)) backend.retire();
   };
   const groupOf = (owner: string): Group => {
     const known = groups.get(owner);
     if (known !== undefined) return known;
-    const group: Group = { backends: [], turn: 0 };
+    const group: Group = { all: createRotation([]), byVersion: new Map(), split: undefined, versions: new Set() };
     groups.set(owner, group);
     if (owner === LOCAL_OWNER) {
       const address = "gateway.local:0"; // for its :authority only
-      group.backends = [createBackend({ owner, address, openSocket: openLocal, limits, log })];
+      group.all = createRotation([createBackend({ owner, address, openSocket: openLocal, limits, log })]);
     } else {
-      unwatch.push(endpoints.watch(owner, ({ endpoints: now }) => replace(owner, group, now)));
+      unwatch.push(endpoints.watch(owner, (now) => replace(owner, group, now)));
     }
     return group;
   };
 
   return {
-    withSession(owner, service, use) {
-      const group = groupOf(owner);
-      const ready = closed ? undefined : takeTurn(group);
-      return ready === undefined ? connectAny(group, { owner, service, use, closed, limits }) : use(ready);
+    withSession(wanted, use) {
+      const group = groupOf(wanted.owner);
+      const ready = closed ? undefined : takeTurn(group, wanted);
+      return ready === undefined ? connectAny(group, { wanted, use, closed, limits }) : use(ready);
     },
-    of: (owner) => groupOf(owner).backends,
+    of: (owner) => groupOf(owner).all.backends,
     close() {
       closed = true;
       for (const end of unwatch) end();
-      for (const { backends } of groups.values()) for (const backend of backends) backend.destroy();
+      for (const { all } of groups.values()) for (const backend of all.backends) backend.destroy();
     },
   };
 }
 
+/** The instances of one service, and how calls are split between their versions. */
 interface Group {
-  backends: readonly Backend[];
-  /** The place of the instance whose turn was last. */
-  turn: number;
+  all: Rotation;
+  byVersion: ReadonlyMap<string, Rotation>;
+  split: TrafficSplit | undefined;
+  versions: ReadonlySet<string>;
 }
 
 function formatAddress({ host, port }: Endpoint): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The next ready session in turn. Instances that are not connected are dialled meanwhile, without waiting. */
-function takeTurn(group: Group): BackendSession | undefined {
-  const { backends } = group;
-  for (let i = 0; i < backends.length; i++) {
-    group.turn = (group.turn + 1) % backends.length;
-    const backend = backends[group.turn];
-    const session = backend?.ready();
-    if (session !== undefined) return session;
-    // Its failure stays with the backend, and is told when nothing else is left.
-    if (backend !== undefined && !backend.isFull() && backends.length > 1) backend.connect().catch(() => undefined);
-  }
-  return undefined;
+/** The next place for a call: of the version it goes to, and when that has nobody ready, of any. */
+function takeTurn({ all, byVersion, split, versions }: Group, { header, avoid }: Wanted): Place | undefined {
+  const version = split && chooseVersion(split, versions, { header, random: random() });
+  const chosen = version === undefined ? undefined : byVersion.get(version)?.next(avoid);
+  return chosen === undefined || chosen.backend === avoid ? all.next(avoid) : chosen;
 }
 
-interface Wanted {
-  readonly owner: string;
-  readonly service: string;
-  readonly use: (session: BackendSession) => void;
+interface Waiting {
+  readonly wanted: Wanted;
+  readonly use: (place: Place) => void;
   readonly closed: boolean;
   readonly limits: GatewayLimits;
 }
 
-async function connectAny(group: Group, { owner, service, use, closed, limits }: Wanted): Promise<void> {
+async function connectAny(group: Group, { wanted, use, closed, limits }: Waiting): Promise<void> {
+  const { service, owner } = wanted;
   if (closed) throw unavailable(service, owner, "the gateway is shutting down");
-  if (group.backends.length === 0) throw unavailable(service, owner, "no instance of it is known");
+  if (group.all.backends.length === 0) throw unavailable(service, owner, "no instance of it is known");
   // Those who waited for the same connection may have filled it, and need another.
   for (let tries = 0; tries < limits.sessionsPerAddress; tries++) {
-    const growing = group.backends.filter((backend) => !backend.isFull());
+    const growing = group.all.backends.filter((backend) => !backend.isFull());
     if (growing.length === 0) break;
     try {
       await Promise.any(growing.map((backend) => backend.connect()));
     } catch (error) {
       throw unavailable(service, owner, causeOf(error));
     }
-    const ready = takeTurn(group);
+    const ready = takeTurn(group, wanted);
     // Not returned: by the time an awaiting caller ran, all who waited would have seen the same free place.
     if (ready !== undefined) return use(ready);
   }

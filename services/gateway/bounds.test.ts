@@ -57,7 +57,7 @@ test("bounds a call by its method's deadline, and a bit", async () => {
   const contract = { name: "toy.v1.ToyService", owner: "toy", public: true, definition: toy };
   const gateway = await startTestGateway(cleanup, {
     targets: { toy: [backend.address] },
-    contracts: [{ ...contract, methods: { hang: { deadlineMs: 30 } } }],
+    contracts: [{ ...contract, methods: { hang: { deadlineMs: 30, idempotency: "UNKNOWN" } } }],
     limits: { deadlineGraceMs: 20 },
   });
   const error = await rejection(unary(toyClient(cleanup, gateway.address), "hang", Buffer.alloc(0)));

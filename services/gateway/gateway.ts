@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { EndpointSource } from "#mesh/discovery/endpoints.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
+import { followFaults } from "#mesh/rpc/faults.ts";
 import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
 import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection.ts";
 import { createBackends } from "./backends.ts";
@@ -56,10 +57,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const local = createLocalServer([health.service, ...reflection]);
   const backends = createBackends({ endpoints, limits, log, openLocal: local.open });
   const places = createShares({ total: limits.maxCalls, perAddress: limits.callsPerAddress });
-  const router = createRouter({ routes, backends, places, secret, stats, limits, log });
+  const faults = followFaults(endpoints, "gateway");
+  const router = createRouter({ routes, backends, places, faults, secret, stats, limits, log });
   const http1 = createHttp1({ payments, places, limits, log });
 
   const release = (): void => {
+    faults.close();
     backends.close();
     local.close();
   };

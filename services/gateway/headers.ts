@@ -22,12 +22,6 @@ const INTERNAL_PREFIX = "shopmesh-";
 
 const COLON = 58;
 
-const TIMEOUT_HEADER = "grpc-timeout";
-/** The units of a timeout in which it can be too long; eight digits of all others are less than two days. */
-const SECONDS: Readonly<Record<string, number>> = { H: 3_600, M: 60, S: 1 };
-/** 2^31 − 1 ms. */
-const MAX_TIMEOUT_SECONDS = 2_147_483;
-
 /** A received header block: as an object, and as Node read it from the wire, name and value in turn. */
 export interface ReceivedHeaders {
   readonly parsed: IncomingHttpHeaders;
@@ -47,19 +41,7 @@ export function forwardedRequest(
   headers[constants.HTTP2_HEADER_AUTHORITY] = authority;
   headers[constants.HTTP2_HEADER_PATH] = path;
   headers.te = "trailers";
-  const timeout = headers[TIMEOUT_HEADER];
-  if (typeof timeout === "string") headers[TIMEOUT_HEADER] = withinTimers(timeout);
   return Object.assign(headers, added);
-}
-
-/**
- * A timeout that servers can count: grpc-js takes it for milliseconds in 32 bits, so that one of 25 days or more would be
- * over before it began. Such a one becomes the longest there is; all others pass as they came, also when they are wrong.
- */
-function withinTimers(timeout: string): string {
-  const [, digits = "0", unit = ""] = /^(\d+)\s*([HMS])$/.exec(timeout) ?? [];
-  const seconds = Number(digits) * (SECONDS[unit] ?? 0);
-  return seconds > MAX_TIMEOUT_SECONDS ? `${MAX_TIMEOUT_SECONDS}S` : timeout;
 }
 
 /** The header block of a backend's answer, for the caller. */

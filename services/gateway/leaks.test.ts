@@ -47,7 +47,7 @@ test("lets go of callers who left after they had sent more than their backend re
   const contract = { name: "toy.v1.ToyService", owner: "toy", public: true, definition: toy };
   const gateway = await startTestGateway(cleanup, {
     targets: { toy: [backend] },
-    contracts: [{ ...contract, methods: { collect: { deadlineMs: 200 } } }],
+    contracts: [{ ...contract, methods: { collect: { deadlineMs: 200, idempotency: "UNKNOWN" } } }],
     limits: { deadlineGraceMs: 100, shutdownMs: 60_000 },
   });
   const relay = await startRelay(cleanup, gateway.address);

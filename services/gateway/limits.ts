@@ -1,3 +1,5 @@
+import type { BreakerRules } from "./circuit-breaker.ts";
+
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const KIB = 1_024;
@@ -48,6 +50,7 @@ export interface GatewayLimits {
   readonly cancelsPerSession: Rate;
   readonly backendSessionMemoryMib: number;
   readonly backendWindowBytes: number;
+  readonly breaker: BreakerRules;
   readonly healthRetryMs: number;
   readonly shutdownMs: number;
   readonly goawayPauseMs: number;
@@ -136,7 +139,7 @@ export const defaultLimits: GatewayLimits = {
   cutOffMs: 1 * SECOND_MS,
   /** When a call that was shed should come again. */
   overloadRetryMs: 250,
-  /** How much of a request is kept until the first answer, to send it once more if the backend refused it unseen. */
+  /** How much of a request is kept until the first answer, to send it again to another instance. */
   replayBytes: 64 * KIB,
 
   // --- Backends
@@ -164,6 +167,11 @@ export const defaultLimits: GatewayLimits = {
   backendSessionMemoryMib: 512,
   /** How much an unread response may fill, per connection; each call has HTTP/2's 64 KiB. */
   backendWindowBytes: 1 * MIB,
+  /**
+   * An instance that fails five calls in a row is left out while others are there: at first for a second, in which a
+   * process may start anew, and for half a minute at most.
+   */
+  breaker: { failures: 5, openMs: 1 * SECOND_MS, maxOpenMs: 30 * SECOND_MS },
   /** How soon a broken health watch is tried again. */
   healthRetryMs: 500,
 

@@ -5,15 +5,24 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
+import { status } from "@grpc/grpc-js";
 import { RpcError } from "#mesh/contract/errors.ts";
+import { type Injection, injectedFailure } from "#mesh/rpc/faults.ts";
+import type { RetryBudget } from "#mesh/rpc/retry-rules.ts";
+import { deadlineExceeded } from "#mesh/rpc/status.ts";
 import { answerFailure, discardRequest, failureTrailers, gatewayFailure } from "./answers.ts";
-import type { BackendSession } from "./backend-session.ts";
+import type { Backend } from "./backend.ts";
 import { type Backends, unavailable } from "./backends.ts";
+import { CallClock } from "./call-clock.ts";
 import type { Outcome } from "./call-log.ts";
+import { CallerRequest } from "./caller-request.ts";
 import { forwarded, forwardedRequest, forwardedResponse, type ReceivedHeaders, rawOf } from "./headers.ts";
 import type { GatewayLimits } from "./limits.ts";
-import { Replay } from "./replay.ts";
+import type { Place } from "./rotation.ts";
 import type { Route } from "./routes.ts";
+import { isOfInstance, statusOf, unavailability } from "./statuses.ts";
+import { TIMEOUT_HEADER } from "./timeout.ts";
+import { type Broken, Tries } from "./tries.ts";
 
 export interface PassThroughOptions {
   readonly stream: ServerHttp2Stream;
@@ -25,30 +34,29 @@ export interface PassThroughOptions {
   /** Headers the gateway adds for the backend. */
   readonly added: Readonly<Record<string, string>>;
   readonly backends: Backends;
+  /** What an operator does to the call before it leaves. */
+  readonly injected: Injection | undefined;
+  readonly budget: RetryBudget;
   readonly limits: GatewayLimits;
   /** Called once, when the caller's stream is closed. */
   readonly onEnd: (outcome: Outcome) => void;
 }
 
-/** A request may be sent again once: a second refusal is no accident of a connection that was just closing. */
-const MAX_ATTEMPTS = 2;
-
 /**
  * One call on its way through: joins the caller's stream to one of a backend, without looking into the bytes. Each
- * side's pace holds the other back, and either side's end or reset reaches the other.
+ * side's pace holds the other back, and either side's end or reset reaches the other. While no answer has begun and the
+ * request is still held, a backend that fails can be followed by another.
  *
- * A class because it owns two streams and two timers, and one is made for each call.
+ * A class because it owns two streams, and one is made for each call.
  */
 export class PassThrough {
   readonly #options: PassThroughOptions;
   readonly #caller: ServerHttp2Stream;
-  readonly #replay: Replay;
-  readonly #idleTimer: NodeJS.Timeout;
-  #totalTimer: NodeJS.Timeout;
+  readonly #request: CallerRequest;
+  readonly #clock: CallClock;
+  readonly #tries: Tries;
   #backend: ClientHttp2Stream | undefined;
-  #attempts = 0;
-  #requestEnded: boolean;
-  #requestBytes = 0;
+  #failed: Backend | undefined;
   #responseBytes = 0;
   #trailers: OutgoingHttpHeaders | undefined;
   #status: number | undefined;
@@ -60,13 +68,16 @@ export class PassThrough {
   constructor(options: PassThroughOptions) {
     this.#options = options;
     this.#caller = options.stream;
-    this.#requestEnded = options.endStream;
-    const { idleCallMs, maxCallMs, deadlineGraceMs, replayBytes } = options.limits;
-    this.#replay = new Replay(replayBytes);
-    const { deadlineMs } = options.route;
-    const totalMs = deadlineMs === undefined ? maxCallMs : Math.min(maxCallMs, deadlineMs + deadlineGraceMs);
-    this.#idleTimer = setTimeout(() => this.#timeOut(`no byte of it moved for ${idleCallMs} ms`), idleCallMs);
-    this.#totalTimer = setTimeout(() => this.#timeOut(`it was not over after ${totalMs} ms`), totalMs);
+    const { stream, endStream, limits, route, received, budget } = options;
+    const timeout = received.parsed[TIMEOUT_HEADER];
+    this.#request = new CallerRequest({ stream, endStream, limits, onBytes: () => this.#clock.moved() });
+    this.#tries = new Tries(budget, route.repeatable);
+    this.#clock = new CallClock({
+      limits,
+      deadlineMs: route.deadlineMs,
+      timeout: typeof timeout === "string" ? timeout : undefined,
+      onTimeout: (what) => this.#timeOut(what),
+    });
   }
 
   /** Begins. The caller's stream must not be destroyed yet, and has a listener for errors. */
@@ -77,7 +88,9 @@ export class PassThrough {
     });
     caller.once("close", () => this.#closed());
     caller.on("drain", () => this.#backend?.resume());
-    this.#attempt();
+    const { injected } = this.#options;
+    if (injected === undefined) this.#attempt();
+    else this.#suffer(injected);
   }
 
   /** Ends the call from outside, at the gateway's shutdown. */
@@ -86,26 +99,59 @@ export class PassThrough {
     this.#fail(unavailable(route.service, route.owner, "the gateway is shutting down"));
   }
 
+  /** Lets happen to the call what an operator wants, and then sends it. */
+  #suffer({ delayMs, statusCode, faultIds }: Injection): void {
+    const { service } = this.#options.route;
+    const leftMs = Math.max(this.#clock.leftMs(), 0);
+    this.#clock.wait(Math.min(delayMs, leftMs), () => {
+      if (delayMs >= leftMs) this.#fail(deadlineExceeded(service, true));
+      else if (statusCode !== undefined) this.#fail(injectedFailure(statusCode, faultIds, service));
+      else this.#attempt();
+    });
+  }
+
   #attempt(): void {
-    this.#attempts += 1;
-    const { backends, route } = this.#options;
+    this.#tries.made += 1;
+    const { backends, route, received } = this.#options;
+    const { owner, service } = route;
+    const header = (name: string): string | undefined => received.parsed[name]?.toString();
+    const fail = (error: unknown): void =>
+      this.#fail(error instanceof RpcError ? error : unavailable(service, owner, "the call could not be sent"));
     try {
-      const waiting = backends.withSession(route.owner, route.service, (session) => this.#send(session));
-      waiting?.catch((error: unknown) => this.#failWith(error));
+      const wanted = { owner, service, header, avoid: this.#failed };
+      backends.withSession(wanted, (place) => this.#send(place))?.catch(fail);
     } catch (error) {
-      this.#failWith(error);
+      fail(error);
     }
   }
 
-  #send(session: BackendSession): void {
+  /** Sends the call again, if it may be and there is time: true when it will. */
+  #tryAgain(broken: Broken, failed: Backend): boolean {
+    if (this.#settled || this.#caller.headersSent || !this.#request.held) return false;
+    const delayMs = this.#tries.next(broken, this.#clock.leftMs());
+    if (delayMs === undefined) return false;
+    const backend = this.#backend;
+    this.#backend = undefined;
+    backend?.close(constants.NGHTTP2_NO_ERROR); // it may still read the request
+    this.#failed = failed;
+    this.#request.hold();
+    if (delayMs === 0) this.#attempt();
+    else this.#clock.wait(delayMs, () => this.#attempt());
+    return true;
+  }
+
+  #send({ backend: instance, session }: Place): void {
     if (this.#settled) return;
-    const { received, path, route, added } = this.#options;
+    const { received, path, route, added, injected } = this.#options;
     const headers = forwardedRequest(received, path, route.owner, added);
-    const ended = this.#requestEnded && this.#replay.isEmpty();
-    const backend = session.request(headers, { endStream: ended });
+    const timeout = this.#clock.timeout(this.#tries.made > 1 || injected !== undefined);
+    if (timeout !== undefined) headers[TIMEOUT_HEADER] = timeout;
+    const backend = session.request(headers, { endStream: this.#request.empty });
     this.#backend = backend;
     backend.on("response", (parsed, flags, ...rest: unknown[]) => {
-      this.#respond({ parsed, raw: rawOf(rest) }, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0);
+      if (backend !== this.#backend) return;
+      const response = { parsed, raw: rawOf(rest) };
+      this.#respond(response, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, instance);
     });
     backend.on("trailers", (parsed: IncomingHttpHeaders, _flags: number, ...rest: unknown[]) => {
       this.#trailers = forwarded({ parsed, raw: rawOf(rest) });
@@ -114,37 +160,20 @@ export class PassThrough {
     });
     backend.on("data", (chunk: Buffer) => this.#passResponse(chunk));
     backend.once("end", () => this.#responseEnded(backend));
-    backend.on("drain", () => this.#caller.resume());
-    backend.on("error", ignore); // "close" follows
-    backend.once("close", () => this.#backendClosed(backend, session));
-    for (const chunk of this.#replay.chunks()) backend.write(chunk);
-    if (this.#requestEnded && !ended) backend.end();
-    if (this.#attempts === 1 && !ended) this.#readRequest();
-    else this.#caller.resume();
+    backend.on("error", () => undefined); // "close" follows
+    backend.once("close", () => this.#backendClosed(backend, { backend: instance, session }));
+    this.#request.sendTo(backend);
   }
 
-  #readRequest(): void {
-    const caller = this.#caller;
-    caller.on("data", (chunk: Buffer) => {
-      // After the answer there is nobody to read it, and a pause that nothing ends would hide the caller's end.
-      if (this.#settled) return;
-      this.#idleTimer.refresh();
-      this.#requestBytes += chunk.length;
-      this.#replay.keep(chunk);
-      if (this.#backend?.write(chunk) === false) caller.pause();
-    });
-    caller.once("end", () => {
-      // A caller that resets its stream ends it too. That must never look like the end of a request to a backend.
-      if (caller.aborted || caller.rstCode !== constants.NGHTTP2_NO_ERROR) return;
-      this.#requestEnded = true;
-      this.#backend?.end();
-    });
-  }
-
-  #respond(received: ReceivedHeaders, endStream: boolean): void {
+  #respond(received: ReceivedHeaders, endStream: boolean, instance: Backend): void {
+    const refusal = endStream ? unavailability(received.parsed) : undefined;
+    // One that was told so by another service says nothing of itself.
+    if (refusal === undefined || refusal.pushback !== undefined) instance.breaker.noteAnswer();
+    else instance.breaker.noteFailure();
     if (this.#settled || this.#caller.destroyed || this.#caller.closed) return;
-    this.#replay.drop();
-    this.#idleTimer.refresh();
+    if (refusal !== undefined && this.#tryAgain(refusal, instance)) return;
+    this.#request.drop();
+    this.#clock.moved();
     const headers = forwardedResponse(received);
     try {
       this.#caller.respond(headers, endStream ? { endStream } : { waitForTrailers: true });
@@ -167,7 +196,7 @@ export class PassThrough {
 
   #passResponse(chunk: Buffer): void {
     if (this.#settled) return;
-    this.#idleTimer.refresh();
+    this.#clock.moved();
     this.#responseBytes += chunk.length;
     if (!this.#caller.write(chunk) && this.#trailers === undefined) this.#backend?.pause();
   }
@@ -176,64 +205,43 @@ export class PassThrough {
     // A reset ends the stream too; "close" follows and knows more.
     const whole = this.#trailers !== undefined || (!backend.aborted && backend.rstCode === constants.NGHTTP2_NO_ERROR);
     if (this.#settled || backend !== this.#backend || !whole || !this.#caller.headersSent) return;
-    const { route } = this.#options;
-    this.#trailers ??= failureTrailers(
-      gatewayFailure("INTERNAL", route.service, `${route.service} ended its answer without a status`),
-      route.service,
-    );
+    const { service } = this.#options.route;
+    const mute = (): RpcError => gatewayFailure("INTERNAL", service, `${service} ended its answer without a status`);
+    this.#trailers ??= failureTrailers(mute(), service);
     this.#settle(statusOf(this.#trailers));
     this.#caller.end();
   }
 
   /** The backend's stream is gone. If the answer wasn't complete by then, something has to be told to the caller. */
-  #backendClosed(backend: ClientHttp2Stream, session: BackendSession): void {
+  #backendClosed(backend: ClientHttp2Stream, place: Place): void {
     if (this.#settled || backend !== this.#backend) return;
     const code = backend.rstCode;
     // Refused before it was looked at: a draining or full backend says so, and it is safe to ask another.
-    const untouched = code === constants.NGHTTP2_REFUSED_STREAM && !this.#caller.headersSent && this.#replay.whole;
-    if (untouched && this.#attempts < MAX_ATTEMPTS) {
-      this.#backend = undefined;
-      this.#caller.pause(); // nothing may come while there is no stream to write it to
-      this.#attempt();
-      return;
-    }
+    const refused = code === constants.NGHTTP2_REFUSED_STREAM;
+    if (refused && this.#tryAgain({ refused, pushback: undefined }, place.backend)) return;
     // A dying process may reset its streams just before its connection goes: which of the two it is shows a turn later.
-    setImmediate(() => this.#brokenOff(code, session));
+    setImmediate(() => {
+      if (backend === this.#backend) this.#brokenOff(code, place);
+    });
   }
 
-  #brokenOff(code: number, session: BackendSession): void {
+  #brokenOff(code: number, { backend, session }: Place): void {
+    if (this.#settled) return;
     const { route } = this.#options;
-    // A process that ends says GOAWAY and resets with this code: no defect of the call, but the end of its callee.
-    const dying = !session.isOpen() && code === constants.NGHTTP2_INTERNAL_ERROR;
-    if (session.isLost() || dying || code === constants.NGHTTP2_REFUSED_STREAM || code === constants.NGHTTP2_NO_ERROR) {
-      this.#fail(unavailable(route.service, route.owner, "the connection to it was lost during the call"));
-    } else if (!this.#settled) {
+    if (!isOfInstance(code, session)) {
       this.#settle(undefined);
       this.#caller.close(code);
+      return;
     }
+    backend.breaker.noteFailure();
+    if (this.#tryAgain({ refused: false, pushback: undefined }, backend)) return;
+    this.#fail(unavailable(route.service, route.owner, "the connection to it was lost during the call"));
   }
 
   #timeOut(what: string): void {
-    const { limits } = this.#options;
     const { service } = this.#options.route;
     this.#fail(gatewayFailure("DEADLINE_EXCEEDED", service, `the call to ${service} was ended: ${what}`));
-    // What the caller doesn't read, the failure included, must end as well.
-    clearTimeout(this.#totalTimer);
-    this.#totalTimer = setTimeout(() => this.#cutOff(), limits.deadlineGraceMs);
-  }
-
-  /** Ends the caller's stream whatever it does, and if even that cannot be done, its connection. */
-  #cutOff(): void {
-    const caller = this.#caller;
-    const { session } = caller;
-    caller.close(constants.NGHTTP2_CANCEL);
-    caller.destroy();
-    this.#totalTimer = setTimeout(() => session?.destroy(), this.#options.limits.cutOffMs);
-  }
-
-  #failWith(error: unknown): void {
-    const { service, owner } = this.#options.route;
-    this.#fail(error instanceof RpcError ? error : unavailable(service, owner, "the call could not be sent"));
+    this.#clock.cutOff(this.#caller);
   }
 
   /** Ends the call with a failure of the gateway's own, in whatever form the answer still allows. */
@@ -260,40 +268,33 @@ export class PassThrough {
     this.#backend?.close(constants.NGHTTP2_CANCEL);
   }
 
-  #settle(status: number | undefined): void {
+  #settle(code: number | undefined): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#status = status;
-    this.#replay.drop();
-    this.#caller.resume();
+    this.#status = code;
+    this.#clock.settle();
+    if (code === status.OK) this.#options.budget.earn();
+    this.#request.discard();
   }
 
   /** The whole answer is given. A caller that still sends is told to stop, and so is a backend that still reads. */
   #leaveRequest(): void {
-    if (this.#requestEnded) return;
+    if (this.#request.ended) return;
     this.#backend?.close(constants.NGHTTP2_NO_ERROR);
     discardRequest(this.#caller);
   }
 
   #closed(): void {
-    clearTimeout(this.#idleTimer);
-    clearTimeout(this.#totalTimer);
+    this.#clock.stop();
     if (!this.#settled) this.#abandon();
     // A caller may go between the end of its answer and the end of its request, which would then never come.
-    if (!this.#requestEnded) this.#backend?.close(constants.NGHTTP2_CANCEL);
+    if (!this.#request.ended) this.#backend?.close(constants.NGHTTP2_CANCEL);
     this.#options.onEnd({
       status: this.#status,
       cancelled: this.#cancelled,
       reason: this.#reason,
-      requestBytes: this.#requestBytes,
+      requestBytes: this.#request.bytes,
       responseBytes: this.#responseBytes,
     });
   }
-}
-
-function ignore(): void {}
-
-function statusOf(headers: OutgoingHttpHeaders): number | undefined {
-  const status = Number(headers["grpc-status"]);
-  return Number.isInteger(status) ? status : undefined;
 }

@@ -4,6 +4,8 @@ import type { Logger } from "pino";
 import type { RpcError } from "#mesh/contract/errors.ts";
 import { CLIENT_ADDRESS_KEY, sharedSecretIdentity } from "#mesh/identity/workload.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
+import type { Faults } from "#mesh/rpc/faults.ts";
+import { createRetryBudgets } from "#mesh/rpc/retry-rules.ts";
 import { formatTraceparent, newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 import { answerFailure, gatewayFailure } from "./answers.ts";
 import type { Backends } from "./backends.ts";
@@ -12,7 +14,7 @@ import type { Arrival } from "./connection.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { PassThrough } from "./pass-through.ts";
 import { refuseNonGrpc } from "./refuse.ts";
-import { type Route, type Routes, serviceOf } from "./routes.ts";
+import { LOCAL_OWNER, type Route, type Routes, serviceOf } from "./routes.ts";
 import type { Shares } from "./shares.ts";
 
 /** Takes what callers ask, and sends it where it goes. */
@@ -27,6 +29,7 @@ export interface RouterOptions {
   readonly backends: Backends;
   /** The places for calls; each takes one. */
   readonly places: Shares;
+  readonly faults: Faults;
   readonly secret: string;
   readonly stats: CallStats;
   readonly limits: GatewayLimits;
@@ -39,8 +42,9 @@ const WORKLOAD = "gateway";
 /** The name of a service that isn't here comes from outside and may be as long as a header. */
 const MAX_NAME_CHARS = 200;
 
-export function createRouter({ routes, backends, places, secret, stats, limits, log }: RouterOptions): Router {
+export function createRouter({ routes, backends, places, faults, secret, stats, limits, log }: RouterOptions): Router {
   const proof = proofHeaders(secret);
+  const budgets = createRetryBudgets();
   const calls = new Set<PassThrough>();
 
   const pass = ({ stream, received, endStream, connection }: Arrival, path: string, route: Route): void => {
@@ -66,7 +70,11 @@ export function createRouter({ routes, backends, places, secret, stats, limits, 
       const durationMs = performance.now() - startedAtMs;
       logCall(log, { path, route, peer: connection.peer, traceId: trace.traceId, durationMs, outcome });
     };
-    const call = new PassThrough({ stream, received, endStream, path, route, added, backends, limits, onEnd });
+    const injected = route.owner === LOCAL_OWNER ? undefined : faults.choose(route.owner, path);
+    if (injected !== undefined) log.info({ path, ...injected, traceId: trace.traceId }, "fault injected");
+    const budget = budgets.of(route.owner);
+    const joined = { stream, received, endStream, path, route, added, backends, injected, budget, limits, onEnd };
+    const call = new PassThrough(joined);
     calls.add(call);
     call.start();
   };

@@ -1,9 +1,9 @@
-import type { Contract } from "#mesh/contract/contract.ts";
+import type { Contract, Idempotency } from "#mesh/contract/contract.ts";
 
 /** What of a contract routing reads. */
 export type RoutedContract = Pick<Contract, "name" | "owner" | "public"> & {
   readonly definition: Readonly<Record<string, { readonly path: string }>>;
-  readonly methods: Readonly<Record<string, { readonly deadlineMs: number }>>;
+  readonly methods: Readonly<Record<string, { readonly deadlineMs: number; readonly idempotency: Idempotency }>>;
 };
 
 /** Where a call goes. */
@@ -14,6 +14,8 @@ export interface Route {
   readonly owner: string;
   /** How long the call may take at most, as the contract says; undefined where it says nothing. */
   readonly deadlineMs: number | undefined;
+  /** Whether the contract says that the call may happen twice. */
+  readonly repeatable: boolean;
 }
 
 export interface Routes {
@@ -36,12 +38,18 @@ export function createRoutes(contracts: readonly RoutedContract[], local: readon
   const byPath = new Map<string, Route>();
   const byService = new Map<string, Route>();
   for (const { name, owner, definition, methods } of open) {
-    byService.set(name, { service: name, owner, deadlineMs: undefined });
+    const unknown = { service: name, owner, deadlineMs: undefined, repeatable: false };
+    byService.set(name, unknown);
     for (const [key, { path }] of Object.entries(definition)) {
-      byPath.set(path, { service: name, owner, deadlineMs: methods[key]?.deadlineMs });
+      const method = methods[key];
+      if (method === undefined) continue;
+      const { deadlineMs, idempotency } = method;
+      byPath.set(path, { ...unknown, deadlineMs, repeatable: idempotency !== "UNKNOWN" });
     }
   }
-  for (const name of local) byService.set(name, { service: name, owner: LOCAL_OWNER, deadlineMs: undefined });
+  for (const name of local) {
+    byService.set(name, { service: name, owner: LOCAL_OWNER, deadlineMs: undefined, repeatable: false });
+  }
   return {
     // A method that the contract doesn't have goes to its service all the same: a newer one may know it.
     find: (path) => byPath.get(path) ?? byService.get(serviceOf(path)),

@@ -8,7 +8,11 @@ import { Replay } from "./replay.ts";
 import { createRoutes, LOCAL_OWNER, serviceOf } from "./routes.ts";
 
 test("routes methods of public contracts with their deadlines, and nothing of others", () => {
-  const contract = { owner: "toy", definition: { do: { path: "/a.A/Do" } }, methods: { do: { deadlineMs: 7 } } };
+  const contract = {
+    owner: "toy",
+    definition: { do: { path: "/a.A/Do" } },
+    methods: { do: { deadlineMs: 7, idempotency: "IDEMPOTENT" } },
+  } as const;
   const hidden = { ...contract, definition: { do: { path: "/b.B/Do" } } };
   const routes = createRoutes(
     [
@@ -17,8 +21,13 @@ test("routes methods of public contracts with their deadlines, and nothing of ot
     ],
     ["l.L"],
   );
-  expect(routes.find("/a.A/Do")).toEqual({ service: "a.A", owner: "toy", deadlineMs: 7 });
-  expect(routes.find("/a.A/NewerThanTheContract")).toEqual({ service: "a.A", owner: "toy", deadlineMs: undefined });
+  expect(routes.find("/a.A/Do")).toEqual({ service: "a.A", owner: "toy", deadlineMs: 7, repeatable: true });
+  expect(routes.find("/a.A/NewerThanTheContract")).toEqual({
+    service: "a.A",
+    owner: "toy",
+    deadlineMs: undefined,
+    repeatable: false,
+  });
   expect(routes.find("/l.L/Anything")?.owner).toBe(LOCAL_OWNER);
   expect(routes.find("/b.B/Do")).toBeUndefined();
   expect(routes.services).toEqual(["a.A"]);

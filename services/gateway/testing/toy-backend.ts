@@ -11,7 +11,9 @@ import {
   type ServiceDefinition,
   status,
 } from "@grpc/grpc-js";
+import type { Idempotency } from "#mesh/contract/contract.ts";
 import { createHealth, type Health } from "#mesh/rpc/health.ts";
+import type { RoutedContract } from "../routes.ts";
 
 const TOY_SERVICE = "toy.v1.ToyService";
 
@@ -40,14 +42,13 @@ function method(name: string, requestStream: boolean, responseStream: boolean): 
   };
 }
 
-/** The contract of the toy service, as code generation writes them. */
-export const toyContract = {
-  name: TOY_SERVICE,
-  owner: "toy",
-  public: true,
-  definition: toy,
-  methods: Object.fromEntries(Object.keys(toy).map((key) => [key, { deadlineMs: 60_000 }])),
-};
+/** The contract of the toy service, as code generation writes them; no method may happen twice unless told otherwise. */
+export function toyContractOf(idempotency: Idempotency): RoutedContract {
+  const methods = Object.fromEntries(Object.keys(toy).map((key) => [key, { deadlineMs: 60_000, idempotency }]));
+  return { name: TOY_SERVICE, owner: "toy", public: true, definition: toy, methods };
+}
+
+export const toyContract = toyContractOf("UNKNOWN");
 
 export interface ToyBackend {
   readonly port: number;
