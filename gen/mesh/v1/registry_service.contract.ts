@@ -15,10 +15,10 @@ export const RegistryService = {
   methods: {
     /**
      * Keeps one instance registered for as long as the stream lives and reports come in time. The first request carries
-     * the instance; each further one is a report, due before the lease of the last response ends. The instance is known
-     * to every watcher of DiscoveryService from the first response on. When the stream breaks, or the lease ends without
-     * a report, the instance is gone. A later registration under the same name takes the place of an earlier one,
-     * whose stream ends with ABORTED `INSTANCE_REPLACED`.
+     * the instance; each further one is a report, due before the lease of the last response ends. The instance takes
+     * calls until it reports otherwise, and is on its way to every watcher of DiscoveryService before the first response.
+     * When the stream breaks, or the lease ends without a report, the instance is gone. A later registration under the
+     * same name takes the place of an earlier one, whose stream ends with ABORTED `INSTANCE_REPLACED`.
      *
      * An instance that is about to end reports DRAINING: it is taken from every watcher at once, and when all of them have
      * acknowledged that, or after two seconds, a response says `drained`.

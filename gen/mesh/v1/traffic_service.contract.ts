@@ -58,7 +58,7 @@ export const TrafficService = {
       errors: {},
     },
     /**
-     * Injects a fault into the calls to a service. A copy of the request finds the fault that it made, while that lasts.
+     * Injects a fault into the calls to a service. A copy of the request makes no other, also when that one has ended.
      * Fails with NOT_FOUND `SERVICE_UNKNOWN`, INVALID_ARGUMENT `FAULT_MALFORMED` when it has neither delay nor status,
      * RESOURCE_EXHAUSTED `TOO_MANY_RULES` beyond 100 faults.
      *

@@ -28,7 +28,7 @@ export const protobufFileName = "mesh/v1/traffic_service.proto";
 
 /** Asks for a split. */
 export interface SetTrafficSplitRequest {
-  /** Names the change. The last one that comes holds, so a copy changes nothing unless another came between. */
+  /** Names the change. A copy changes nothing, also when another one came between. */
   readonly requestId: string;
   /** The service, by the name of its folder. */
   readonly service: string;
@@ -896,7 +896,7 @@ export const TrafficServiceService = {
     responseDeserialize: (value: Buffer): ClearTrafficSplitResponse => ClearTrafficSplitResponse.decode(value),
   },
   /**
-   * Injects a fault into the calls to a service. A copy of the request finds the fault that it made, while that lasts.
+   * Injects a fault into the calls to a service. A copy of the request makes no other, also when that one has ended.
    * Fails with NOT_FOUND `SERVICE_UNKNOWN`, INVALID_ARGUMENT `FAULT_MALFORMED` when it has neither delay nor status,
    * RESOURCE_EXHAUSTED `TOO_MANY_RULES` beyond 100 faults.
    */
@@ -948,7 +948,7 @@ export interface TrafficServiceServer extends UntypedServiceImplementation {
   /** Ends a split: all instances take turns again. Does nothing when there is none. */
   clearTrafficSplit: handleUnaryCall<ClearTrafficSplitRequest, ClearTrafficSplitResponse>;
   /**
-   * Injects a fault into the calls to a service. A copy of the request finds the fault that it made, while that lasts.
+   * Injects a fault into the calls to a service. A copy of the request makes no other, also when that one has ended.
    * Fails with NOT_FOUND `SERVICE_UNKNOWN`, INVALID_ARGUMENT `FAULT_MALFORMED` when it has neither delay nor status,
    * RESOURCE_EXHAUSTED `TOO_MANY_RULES` beyond 100 faults.
    */
@@ -998,7 +998,7 @@ export interface TrafficServiceClient extends Client {
     callback: (error: ServiceError | null, response: ClearTrafficSplitResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Injects a fault into the calls to a service. A copy of the request finds the fault that it made, while that lasts.
+   * Injects a fault into the calls to a service. A copy of the request makes no other, also when that one has ended.
    * Fails with NOT_FOUND `SERVICE_UNKNOWN`, INVALID_ARGUMENT `FAULT_MALFORMED` when it has neither delay nor status,
    * RESOURCE_EXHAUSTED `TOO_MANY_RULES` beyond 100 faults.
    */

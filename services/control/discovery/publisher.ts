@@ -3,7 +3,7 @@ import { type Bell, createBell } from "../bell.ts";
 import type { Bulletin, Subject, Watcher } from "./domain.ts";
 
 /** How many processes may follow. */
-const MAX_WATCHERS = 1_000;
+export const MAX_WATCHERS = 1_000;
 /** How long changes are gathered before they are sent together. */
 const GATHER_MS = 5;
 

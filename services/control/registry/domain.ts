@@ -3,7 +3,7 @@ import { fail, ok, type Result } from "#mesh/result.ts";
 /** How long an instance stays registered without a report. */
 export const LEASE_MS = 5_000;
 /** How long an instance is kept that may only be late: after a restart, or a standstill of the control plane itself. */
-const RETURN_MS = 15_000;
+export const RETURN_MS = 15_000;
 /** How many instances may be registered. */
 export const MAX_INSTANCES = 1_000;
 /** Nobody looks after the registry for so long only when this very process stood still, or was held still. */

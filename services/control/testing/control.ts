@@ -1,12 +1,17 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { join } from "node:path";
 import { DiscoveryService } from "#gen/mesh/v1/discovery_service.contract.ts";
 import type { StreamResourcesRequest, StreamResourcesResponse } from "#gen/mesh/v1/discovery_service.ts";
 import type { Instance, InstanceState } from "#gen/mesh/v1/instance.ts";
 import { RegistryService } from "#gen/mesh/v1/registry_service.contract.ts";
 import type { RegisterRequest, RegisterResponse } from "#gen/mesh/v1/registry_service.ts";
+import type { JoinDoor } from "#mesh/identity/join-door.ts";
+import { createMeshNode } from "#mesh/mesh.ts";
 import type { OwnCall } from "#mesh/rpc/call.ts";
 import { type FakeClock, fakeClock } from "#testing/clock.ts";
 import { removeFolder, temporaryFolder } from "#testing/folders.ts";
-import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
+import { startTestMesh, type TestMesh, testConfig } from "#testing/mesh.ts";
 import { CONTROL_SHUTDOWN_BOUNDS, type Control, openControl } from "../control.ts";
 import { type Requests, requests } from "./streams.ts";
 
@@ -23,7 +28,16 @@ export interface TestControl {
   register(instance?: Partial<Instance>, caller?: string): Promise<Registration>;
   /** Follows services as some workload does, from the first response on. */
   watch(services: readonly string[], options?: WatchOptions): Promise<Watch>;
+  /** Where the join door is. */
+  readonly door: JoinDoor;
   close(): Promise<void>;
+}
+
+export interface ControlOptions {
+  /** By default a new one, that goes with the control plane. */
+  readonly dataDir?: string;
+  /** The time that it is; the present unless given. */
+  readonly now?: Date;
 }
 
 export interface WatchOptions {
@@ -51,20 +65,20 @@ export interface Watch {
   leave(): void;
 }
 
-const JOIN_SECRET = "5a".repeat(32);
-const CERTIFICATE_LIFETIME_MS = 3_600_000;
+export const JOIN_SECRET = "5a".repeat(32);
+export const CERTIFICATE_LIFETIME_MS = 3_600_000;
 const TIMEOUT_MS = 30_000;
 
-function cart(overrides: Partial<Instance> = {}): Instance {
+export function cart(overrides: Partial<Instance> = {}): Instance {
   const instance = { name: "cart-1", service: "cart", version: "v1", host: "127.0.0.1", port: 4001 };
   return { ...instance, startTime: undefined, ...overrides };
 }
 
-/** Starts one on a folder, by default on a new one that goes with it. */
-export async function startControl(options: { readonly dataDir?: string } = {}): Promise<TestControl> {
+/** Starts one, with its files and its listeners. */
+export async function startControl(options: ControlOptions = {}): Promise<TestControl> {
   const dataDir = options.dataDir ?? (await temporaryFolder());
   // Begins at the present: certificates are judged by the real time.
-  const clock = fakeClock(new Date());
+  const clock = fakeClock(options.now ?? new Date());
   let monotonicMs = 0;
   let opened: Control | undefined;
   const mesh = await startTestMesh(
@@ -85,11 +99,13 @@ export async function startControl(options: { readonly dataDir?: string } = {}):
   );
   if (opened === undefined) throw new Error("the control plane was not opened");
   const control = opened;
+  const door = await openDoor(control, mesh);
   const call = (workload: string): OwnCall => mesh.mesh(workload).background({ name: "test", timeoutMs: TIMEOUT_MS });
   return {
     control,
     mesh,
     clock,
+    door: { address: door.address, trustFile: join(dataDir, "trust.pem") },
     call,
     async advance(ms) {
       clock.advance(ms);
@@ -100,11 +116,25 @@ export async function startControl(options: { readonly dataDir?: string } = {}):
     watch: (services, watchOptions) => watch(mesh, services, watchOptions),
     async close() {
       control.freeze();
+      await door.close();
       await mesh.close();
       await control.close();
       if (options.dataDir === undefined) await removeFolder(dataDir);
     },
   };
+}
+
+/** The join door stands on TLS, the mesh of a test on secrets: it has a node of its own. */
+async function openDoor(
+  { certificates, joinServices }: Control,
+  mesh: TestMesh,
+): Promise<{ readonly address: string; close(): Promise<void> }> {
+  const { log, clock } = mesh.mesh("control");
+  const node = createMeshNode("control", testConfig(), { certificates, log, clock });
+  const port = await freePort();
+  const listen = { host: "127.0.0.1", port };
+  const server = await node.serve({ services: [], joinDoor: { listen, services: joinServices } });
+  return { address: `127.0.0.1:${port}`, close: () => server.close() };
 }
 
 interface Registering {
@@ -179,4 +209,13 @@ async function nextOf<T>(answers: AsyncIterator<T>): Promise<T> {
   const next = await answers.next();
   if (next.done === true) throw new Error("the stream has ended");
   return next.value;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  return typeof address === "object" && address !== null ? address.port : 0;
 }
