@@ -1,5 +1,6 @@
 /** What has been acquired and must be given back, the last first. */
 export interface Cleanup {
+  /** What is added after `run` has begun is given back too. */
   add(name: string, release: () => void | Promise<void>): void;
   /** Gives back everything that is left. One failure does not keep the rest from being given back. Idempotent. */
   run(): Promise<void>;
@@ -19,7 +20,10 @@ export function createCleanup(onFailure: (name: string, error: unknown) => void)
     }
   };
   return {
-    add: (name, release) => void held.push({ name, release }),
+    add(name, release) {
+      held.push({ name, release });
+      running = running?.then(runAll);
+    },
     run() {
       running ??= runAll();
       return running;

@@ -4,8 +4,8 @@ import { deriveJoinKey, makeJoinToken } from "#mesh/identity/join-token.ts";
 import { loopback } from "./checks/ports.ts";
 import { runIdVariable } from "./data/leftovers.ts";
 import type { Place } from "./places.ts";
-import { addressOf, type RunPlan, type Targets } from "./run-plan.ts";
-import { controlName, gatewayName, postgresName, simulatorName } from "./topology.ts";
+import { addressOf, type RunPlan, type Targets, targetsOf } from "./run-plan.ts";
+import { controlName, gatewayName, postgresName, simulatorName, supervisorName } from "./topology.ts";
 
 // Each process gets what it needs and nothing else: above all, no other service's database.
 export type Environment = Readonly<Record<string, string>>;
@@ -22,6 +22,18 @@ export async function environmentOf(place: Place, version: string, plan: RunPlan
     ...(place.kind.name === gatewayName ? { SHOPMESH_PORT: String(plan.publicPort) } : {}),
     ...(await databaseAccess(place, plan)),
     ...(place.kind.name === "payments" ? await paymentGatewayAccess(place, plan) : {}),
+  };
+}
+
+/** What the supervisor itself joins the mesh with; it calls control, and the operator calls it. */
+export async function supervisorEnv(plan: RunPlan): Promise<Environment> {
+  return {
+    SHOPMESH_LISTEN: `${loopback}:0`,
+    SHOPMESH_TARGETS: JSON.stringify(targetsOf(plan.places)),
+    SHOPMESH_SECRET: plan.runSecret,
+    SHOPMESH_INSTANCE: supervisorName,
+    SHOPMESH_LOG_LEVEL: plan.logLevel,
+    ...(await joinEnv(supervisorName, plan)),
   };
 }
 

@@ -14,7 +14,7 @@ export function describeRun(run: {
   readonly secret: string;
   readonly startTime: Date;
   readonly targets: () => Targets;
-  readonly postgres: () => readonly RunProcess[];
+  readonly postgres: () => readonly RunProcess[] | undefined;
 }): (processes: readonly ProcessStatus[]) => RunState {
   return (processes) => ({
     pid: process.pid,
@@ -23,7 +23,7 @@ export function describeRun(run: {
     startTime: run.startTime.toISOString(),
     secret: run.secret,
     targets: run.targets(),
-    processes: [...processes.map(describeProcess), ...run.postgres()],
+    processes: [...processes.map(describeProcess), ...(run.postgres() ?? [])],
   });
 }
 

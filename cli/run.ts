@@ -11,30 +11,39 @@ import { environmentOf } from "./environment.ts";
 import { messageOf, OperatorError } from "./operator-error.ts";
 import { createPlaces, type Place } from "./places.ts";
 import { type PostgresServer, provisionDatabases, startOwnPostgres, useGivenPostgres } from "./postgres-server.ts";
+import { createReleaseStore, type Release, type ReleaseStore } from "./releases/store.ts";
 import type { Context } from "./run-context.ts";
-import { directly, type RunPlan, rememberWays, targetsOf } from "./run-plan.ts";
+import { directly, type RunPlan, rememberWays, type Targets, targetsOf } from "./run-plan.ts";
 import { describePostgres, describeRun } from "./run-state.ts";
 import { createFleet, type Fleet } from "./supervisor/fleet.ts";
 import type { Program } from "./supervisor/process.ts";
 import { defaultRestartPolicy } from "./supervisor/restart-policy.ts";
-import { programPath } from "./topology.ts";
+import { type Kind, supervisorName } from "./topology.ts";
 
 /** One run of the shop, from the first process on. */
 export interface Run {
   readonly folder: DataFolder;
   readonly plan: RunPlan;
   readonly fleet: Fleet;
+  readonly store: ReleaseStore;
+  /** The builds with which the run begins, one of each kind. */
+  readonly releases: readonly Release[];
   /** The public address. */
   readonly address: string;
   /** The programs with which the run begins, of the kinds that are wanted. */
   programs(isWanted: (kind: string) => boolean): readonly Program[];
+  programOf(place: Place, release: Release): Program;
+  /** How many processes that keep data PostgreSQL has room for. */
+  maxWithData(): number;
   /** To be told once, when it is there. */
   setPostgres(postgres: PostgresServer): void;
   setDatabaseUrls(urls: ReadonlyMap<string, string>): void;
+  /** To be told once, when we can be called as a part of the mesh. */
+  setSupervisor(address: string): void;
 }
 
-// A service takes at most ten seconds to finish its calls.
-const stopGraceMs = 12_000;
+/** A service takes at most ten seconds to finish its calls. */
+export const stopGraceMs = 12_000;
 
 /** Everything that can be wrong before anything has been started, and the claim on the folder. */
 export async function claimFolder({ port, dataDir, terminal, cleanup }: Context): Promise<DataFolder> {
@@ -52,59 +61,95 @@ export async function claimFolder({ port, dataDir, terminal, cleanup }: Context)
 
 /** Plans a run, and opens its fleet, in which nothing runs yet. */
 export async function openRun(folder: DataFolder, context: Context): Promise<Run> {
-  const { terminal, clock, cleanup, hasten, restartPolicy: policy = defaultRestartPolicy } = context;
-  const address = `${loopback}:${context.port}`;
+  const { kinds, clock, programsDir } = context;
   let databaseUrls: ReadonlyMap<string, string> = new Map();
-  let postgres: readonly RunProcess[] = [];
-  const { plan, places } = await planRun(folder, context, () => databaseUrls);
-  const { runId, runSecret: secret } = plan;
-  const describe = describeRun({
-    runId,
-    address,
-    secret,
-    startTime: context.startTime,
-    targets: () => targetsOf(plan.places),
-    postgres: () => postgres,
+  let postgres: PostgresServer | undefined;
+  let supervisor: Targets = {};
+  const { plan, places } = await planRun(folder, context, (service) => databaseUrls.get(service));
+  const store = createReleaseStore({ dir: folder.releasesDir, programsDir: fileURLToPath(programsDir), clock });
+  const releases = await Promise.all(kinds.map((kind) => takeRelease(kind, store)));
+  const programOf = (place: Place, release: Release): Program => planProgram(place, release, plan);
+  const { fleet, stop, tell } = openFleet(folder, context, {
+    plan,
+    targets: () => ({ ...targetsOf(plan.places), ...supervisor }),
+    postgres: once(() => (postgres === undefined ? undefined : describePostgres(folder, postgres, context.startTime))),
   });
-  cleanup.add("the run file", () => removeRunState(folder));
-  const fleet = createFleet({
-    logsDir: folder.logsDir,
-    terminal,
-    policy,
-    clock,
-    onChange: (processes) => {
-      try {
-        writeRunState(folder, describe(processes));
-      } catch (error) {
-        // A full disk must not end a shop that runs; `status` shows what was true before.
-        terminal.warn(`the run file can't be written: ${messageOf(error)}`);
-      }
-    },
-  });
-  const stop = (): Promise<void> => fleet.stop({ graceMs: stopGraceMs, hasten });
-  cleanup.add("the processes", stop);
   return {
     folder,
     plan,
     fleet,
-    address,
+    store,
+    releases,
+    address: `${loopback}:${context.port}`,
     programs: (isWanted) =>
-      places.filter(({ kind }) => isWanted(kind.name)).map((place) => planProgram(place, plan, context)),
+      places
+        .filter(({ kind }) => isWanted(kind.name))
+        .flatMap((place) =>
+          releases.filter(({ kind }) => kind === place.kind.name).map((one) => programOf(place, one)),
+        ),
+    programOf,
+    maxWithData: () => postgres?.maxPrograms ?? 0,
     setPostgres(server) {
-      postgres = describePostgres(folder, server, context.startTime);
+      postgres = server;
       // Whatever uses it ends before it does.
-      cleanup.add("the services", stop);
+      context.cleanup.add("the services", stop);
     },
     setDatabaseUrls(urls) {
       databaseUrls = urls;
     },
+    setSupervisor(address) {
+      supervisor = { [supervisorName]: [address] };
+      tell();
+    },
   };
+}
+
+function openFleet(
+  folder: DataFolder,
+  { port, startTime, terminal, clock, cleanup, hasten, restartPolicy: policy = defaultRestartPolicy }: Context,
+  parts: {
+    readonly plan: RunPlan;
+    readonly targets: () => Targets;
+    readonly postgres: () => readonly RunProcess[] | undefined;
+  },
+): { readonly fleet: Fleet; readonly stop: () => Promise<void>; readonly tell: () => void } {
+  const { runId, runSecret: secret } = parts.plan;
+  const address = `${loopback}:${port}`;
+  const describe = describeRun({ runId, address, secret, startTime, targets: parts.targets, postgres: parts.postgres });
+  cleanup.add("the run file", () => removeRunState(folder));
+  const tell = (): void => {
+    try {
+      writeRunState(folder, describe(fleet.processes()));
+    } catch (error) {
+      // A full disk must not end a shop that runs; `status` shows what was true before.
+      terminal.warn(`the run file can't be written: ${messageOf(error)}`);
+    }
+  };
+  const fleet = createFleet({ logsDir: folder.logsDir, terminal, policy, clock, onChange: tell });
+  const stop = (): Promise<void> => fleet.stop({ graceMs: stopGraceMs, hasten });
+  cleanup.add("the processes", stop);
+  return { fleet, stop, tell };
+}
+
+/** Asks until there is an answer, and keeps it. */
+function once<T>(ask: () => T | undefined): () => T | undefined {
+  let answer: T | undefined;
+  return () => {
+    answer ??= ask();
+    return answer;
+  };
+}
+
+async function takeRelease({ name }: Kind, store: ReleaseStore): Promise<Release> {
+  const taken = await store.take(name, { version: "", programsDir: "" });
+  if (taken.ok) return taken.value;
+  throw new OperatorError(taken.error);
 }
 
 async function planRun(
   folder: DataFolder,
   context: Context,
-  databaseUrls: () => ReadonlyMap<string, string>,
+  databaseUrl: RunPlan["databaseUrl"],
 ): Promise<{ readonly plan: RunPlan; readonly places: readonly Place[] }> {
   const { kinds, counts, port, logLevel, clock, env = process.env, reach = directly } = context;
   const places = createPlaces(port);
@@ -117,7 +162,7 @@ async function planRun(
     publicPort: port,
     joinAddress: `${loopback}:${joinPort}`,
     controlDir: folder.controlDir,
-    databaseUrl: (service) => databaseUrls().get(service),
+    databaseUrl,
     reach: rememberWays(reach),
     secrets: loadSecrets(folder.secretsFile, servicesWithData(context)),
     runId: randomUUID(),
@@ -130,15 +175,15 @@ async function planRun(
   return { plan, places: first };
 }
 
-function planProgram({ name, kind, port }: Place, plan: RunPlan, { programsDir, env = process.env }: Context): Program {
-  const version = env.SHOPMESH_VERSION ?? "dev";
+function planProgram(place: Place, { version, file }: Release, plan: RunPlan): Program {
+  const { name, kind, port } = place;
   return {
     name,
     service: kind.isService ? kind.name : "",
     version,
     tier: kind.tier,
-    file: fileURLToPath(new URL(programPath(kind.name), programsDir)),
-    env: () => environmentOf({ name, kind, port }, version, plan),
+    file,
+    env: () => environmentOf(place, version, plan),
     port,
   };
 }

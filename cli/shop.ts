@@ -4,6 +4,7 @@ import { loadSampleIfEmpty } from "./catalogue/sample.ts";
 import { waitUntilServing } from "./checks/health.ts";
 import { createCleanup } from "./cleanup.ts";
 import type { DataFolder } from "./data/folder.ts";
+import { openDoor } from "./door.ts";
 import { createTerminal, type Terminal } from "./logs/terminal.ts";
 import { operatorMesh } from "./operator-client.ts";
 import { messageOf, OperatorError } from "./operator-error.ts";
@@ -85,11 +86,16 @@ async function start(context: Context): Promise<Shop> {
   const postgres = await openPostgres(run, context);
   throwIfInterrupted(signal);
   await openDatabases(run, postgres, context);
+  const door = openDoor(run, context);
+  door.catch(() => undefined);
   const failed = postgres.failed.then(() => postgresFailed(folder));
   // What is still being done for the start ends with it, whatever ends it.
   const ending = new AbortController();
   cleanup.add("the start", () => ending.abort());
-  const opened = control.then(() => openShop(run, { folder, terminal, signal: ending.signal }));
+  const opened = control.then(async () => {
+    await openShop(run, { folder, terminal, signal: ending.signal });
+    await door;
+  });
   await interruptible(Promise.race([opened, failed.then(raise)]), signal);
   return {
     address: run.address,

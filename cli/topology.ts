@@ -6,6 +6,8 @@ export const gatewayName = "gateway";
 export const controlName = "control";
 export const simulatorName = "payment-gateway";
 export const postgresName = "postgres";
+/** Ourselves, as a workload of the mesh. */
+export const supervisorName = "supervisor";
 
 /** The most processes of one service; while one takes the place of another there may be one more. */
 export const maxInstances = 8;

@@ -18,6 +18,8 @@ export interface DataFolder {
   readonly simulatorDir: string;
   /** The control plane's files (see services/control). */
   readonly controlDir: string;
+  /** Copies of the programs that run (see releases/store.ts). */
+  readonly releasesDir: string;
 }
 
 /** Names the parts of a data folder; touches nothing. */
@@ -32,6 +34,7 @@ export function dataFolder(path: string): DataFolder {
     postgresDir: join(path, "postgres"),
     simulatorDir: join(path, "payment-gateway"),
     controlDir: join(path, "control"),
+    releasesDir: join(path, "releases"),
   };
 }
 
@@ -44,6 +47,7 @@ export function prepareDataFolder(folder: DataFolder): void {
     mkdirSync(folder.logsDir, { recursive: true, mode: 0o700 });
     mkdirSync(folder.simulatorDir, { recursive: true, mode: 0o700 });
     mkdirSync(folder.controlDir, { recursive: true, mode: 0o700 });
+    mkdirSync(folder.releasesDir, { recursive: true, mode: 0o700 });
   } catch (error) {
     const choose = "choose another with SHOPMESH_DATA=…";
     throw new OperatorError(`data folder ${folder.path} can't be written (${reasonOf(error)}); ${choose}`, {

@@ -53,9 +53,9 @@ function start(programs: readonly Program[], policy: RestartPolicy = quick): Sta
     terminal: terminalTo(output),
     policy,
     clock: systemClock,
-    onChange: (processes) => {
-      changes.push(...processes);
-      for (const { pid } of processes) if (pid !== 0) pids.add(pid);
+    onChange: () => {
+      changes.push(...fleet.processes());
+      for (const { pid } of fleet.processes()) if (pid !== 0) pids.add(pid);
     },
   });
   fleets.push(fleet);

@@ -40,7 +40,7 @@ export interface FleetOptions {
   readonly policy: RestartPolicy;
   readonly clock: Clock;
   /** Called after every change of a process. */
-  readonly onChange: (processes: readonly ProcessStatus[]) => void;
+  readonly onChange: () => void;
 }
 
 /** Makes a fleet, in which nothing runs yet. */
@@ -56,7 +56,7 @@ export function createFleet(options: FleetOptions): Fleet {
     const onEvent = (event: ProcessEvent, status: ProcessStatus): void => {
       if (event.kind === "starting") log.begin();
       report(terminal, event, status);
-      options.onChange(processes());
+      options.onChange();
       for (const listener of listeners) listener(event, status);
     };
     return { process: supervise({ program, log, policy, clock, insist, onEvent }), log };
@@ -70,7 +70,7 @@ export function createFleet(options: FleetOptions): Fleet {
       if (stopping) throw new OperatorError("the shop is being stopped");
       const started = programs.map((program) => startOne(program, insist));
       members = [...members, ...started].toSorted(inOrderOfStop);
-      options.onChange(processes());
+      options.onChange();
       await Promise.all(started.map(checkFirstStart));
     },
     async remove(name, stopOptions) {
@@ -78,7 +78,7 @@ export function createFleet(options: FleetOptions): Fleet {
       if (member === undefined) return;
       await end(member, stopOptions);
       members = members.filter((other) => other !== member);
-      options.onChange(processes());
+      options.onChange();
     },
     programs: () => members.map(({ process }) => process.program),
     processes,

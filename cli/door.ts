@@ -1,0 +1,67 @@
+import { SupervisorService } from "#gen/mesh/supervisor/v1/supervisor_service.contract.ts";
+import { readMeshConfig } from "#mesh/config.ts";
+import { implement } from "#mesh/contract/contract.ts";
+import { createMeshNode, type MeshNode } from "#mesh/mesh.ts";
+import { createLogger } from "#mesh/telemetry/log.ts";
+import { supervisorEnv } from "./environment.ts";
+import { openLogFile } from "./logs/log-file.ts";
+import { createProcessLog, type ProcessLog } from "./logs/process-log.ts";
+import { messageOf } from "./operator-error.ts";
+import { type Run, stopGraceMs } from "./run.ts";
+import type { Context } from "./run-context.ts";
+import { createChanges } from "./supervisor/changes.ts";
+import { createCrew } from "./supervisor/crew.ts";
+import { supervisorHandlers } from "./supervisor/handlers.ts";
+import { controlView } from "./supervisor/mesh-view.ts";
+import { defaultRestartPolicy } from "./supervisor/restart-policy.ts";
+import { supervisorName } from "./topology.ts";
+
+/** How long a new instance is watched before an old one ends. */
+const watchMs = 3_000;
+/** Who follows a change finds out at once that it is over; nothing is gained by waiting for them. */
+const shutdownBounds = { streamsMs: 0, callsMs: 500, connectionsMs: 1_000 };
+
+/** Joins the mesh as the supervisor, and serves what the other commands ask of it. */
+export async function openDoor(run: Run, context: Context): Promise<void> {
+  const { terminal, cleanup, hasten, restartPolicy = defaultRestartPolicy } = context;
+  const { mesh, log } = await joinMesh(run, context);
+  const view = controlView(mesh, () => false);
+  const { fleet, plan, store: releases } = run;
+  const crew = createCrew({
+    kinds: context.kinds,
+    fleet,
+    places: plan.places,
+    view,
+    programOf: run.programOf,
+    releases: run.releases,
+    maxWithData: run.maxWithData,
+    readyMs: restartPolicy.readyMs,
+    stop: { graceMs: stopGraceMs, hasten },
+  });
+  const changes = createChanges();
+  const { processes } = fleet;
+  const deps = { crew, fleet, view, watchMs, changes, releases, processes, say: terminal.say };
+  const server = await mesh.serve({ services: [implement(SupervisorService, supervisorHandlers(deps))] });
+  cleanup.add("the supervisor's service", async () => {
+    changes.stop();
+    await server.close();
+    mesh.close();
+    log.close();
+  });
+  run.setSupervisor(`${server.host}:${server.port}`);
+  for (const { kind, version } of run.releases) await releases.prune(kind, new Set([version]));
+}
+
+async function joinMesh(
+  { folder, plan }: Run,
+  { terminal }: Context,
+): Promise<{ readonly mesh: MeshNode; readonly log: ProcessLog }> {
+  const path = `${folder.logsDir}/${supervisorName}.log`;
+  const onError = (error: unknown): void => terminal.warn(`${path} can't be written any more: ${messageOf(error)}`);
+  const log = createProcessLog({ name: supervisorName, file: openLogFile(path, { onError }), terminal });
+  const config = readMeshConfig(await supervisorEnv(plan));
+  const { instance, version, logLevel: level } = config;
+  const destination = { write: (line: string) => log.stdout(Buffer.from(line)) };
+  const logger = createLogger({ workload: supervisorName, instance, version, level, destination });
+  return { mesh: createMeshNode(supervisorName, config, { log: logger, shutdownBounds }), log };
+}
