@@ -94,10 +94,11 @@ export function createCrew(options: CrewOptions): Crew {
       const place = await roster.placeFor(kind);
       starting?.(place.name);
       const failure = await failureOf(
-        takeIn(options.programOf(place, release), { fleet, view, insist, readyMs: options.readyMs }),
+        takeIn(options.programOf(place, release), { fleet, view, insist, signal, readyMs: options.readyMs }),
       );
-      if (failure === undefined) return { name: place.name, kind, release };
+      // The fleet is being stopped with all that is in it.
       if (signal.aborted) throw stopping();
+      if (failure === undefined) return { name: place.name, kind, release };
       if (!insist) await roster.end(place.name);
       throw fail("INSTANCE_FAILED", failure, { instance: place.name });
     },
@@ -130,7 +131,11 @@ function createRoster({ fleet, places, maxWithData, stop }: CrewOptions): Roster
         .filter((place) => place.kind.name === kind.name)
         .flatMap(instanceAt)
         .toSorted((one, other) => one.name.localeCompare(other.name, "en", { numeric: true })),
-    find: (name) => places.all().filter((place) => place.name === name).flatMap(instanceAt)[0],
+    find: (name) =>
+      places
+        .all()
+        .filter((place) => place.name === name)
+        .flatMap(instanceAt)[0],
     checkRoom,
     async placeFor(kind) {
       const kept = kind.atMost === 1 ? places.all().find((place) => place.kind.name === kind.name) : undefined;
@@ -152,14 +157,15 @@ function createRoster({ fleet, places, maxWithData, stop }: CrewOptions): Roster
 /** Starts a program, and settles when everybody knows it as one that takes calls. Rejects when that takes too long. */
 async function takeIn(
   program: Program,
-  options: Pick<CrewOptions, "fleet" | "view" | "readyMs"> & { readonly insist: boolean },
+  options: Pick<CrewOptions, "fleet" | "view" | "readyMs"> & { readonly insist: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
   const { fleet, view, readyMs, insist } = options;
   const over = new AbortController();
-  const late = delay(readyMs, true, { signal: over.signal }).catch(() => false);
+  const signal = AbortSignal.any([over.signal, options.signal]);
+  const late = delay(readyMs, true, { signal }).catch(() => false);
   const started = fleet
     .start([program], { insist })
-    .then(() => view.serving({ service: program.service, instance: program.name }, over.signal))
+    .then(() => view.serving({ service: program.service, instance: program.name }, signal))
     .then(() => false);
   try {
     if (!(await Promise.race([started, late]))) return;
