@@ -78,13 +78,16 @@ class Child {
   ask(order: Order): Promise<unknown> {
     this.#process.send(order);
     return new Promise((resolve, reject) => {
-      this.#process.once("message", (reply: { readonly answer: unknown }) => resolve(reply.answer));
-      this.#process.once("exit", () => reject(new Error("a process of the measurement ended")));
+      const onEnd = (): void => reject(new Error("a process of the measurement ended"));
+      this.#process.once("exit", onEnd);
+      this.#process.once("message", (reply: { readonly answer: unknown }) => {
+        this.#process.off("exit", onEnd);
+        resolve(reply.answer);
+      });
     });
   }
 
   end(): void {
-    this.#process.removeAllListeners("exit");
     if (this.#process.connected) this.#process.disconnect();
   }
 }

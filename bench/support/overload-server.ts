@@ -11,7 +11,7 @@ import { type Certificates, createCertificateHolder } from "#mesh/identity/certi
 import { newId } from "#mesh/ids.ts";
 import { createMeshNode, type MeshNode, type ServeOptions } from "#mesh/mesh.ts";
 import { migrate, openDatabase } from "#mesh/postgres/index.ts";
-import { type CallStats, createCallStats } from "#mesh/rpc/call-stats.ts";
+import type { CallStats, EndedBy } from "#mesh/rpc/call-stats.ts";
 import { testConfig } from "#testing/mesh.ts";
 import { inventoryHandlers } from "../../services/inventory/handlers.ts";
 import { startStockWatch } from "../../services/inventory/stock-watch.ts";
@@ -42,13 +42,12 @@ export interface OverloadServer {
 }
 
 export async function startOverloadServer(setup: ServerSetup): Promise<OverloadServer> {
-  const timed = timeSheds();
   const node = createMeshNode("inventory", testConfig(), {
     certificates: createCertificateHolder(setup.certificates),
     signingKeys: { keys: async () => [] },
-    stats: timed.stats,
     ...(setup.fixed ? { minConcurrentCalls: 1_000 } : {}),
   });
+  const takeSheds = timeSheds(node.stats);
   const options = setup.databaseUrl === undefined ? modelOf() : await realInventory(node, setup.databaseUrl, setup);
   const { port } = await node.serve(options);
   return {
@@ -57,35 +56,35 @@ export async function startOverloadServer(setup: ServerSetup): Promise<OverloadS
       const { user, system } = process.cpuUsage();
       return {
         cpuMs: (user + system) / 1_000,
-        shedOwnMs: timed.take(),
+        shedOwnMs: takeSheds(),
         limit: Number(node.stats.read().concurrencyLimit),
       };
     },
   };
 }
 
-/** Stats that also take the time of each call that is shed: a full server refuses a call in the turn in which it comes. */
-function timeSheds(): { readonly stats: CallStats; take(): ServerFigures["shedOwnMs"] } {
-  const inner = createCallStats(() => 0);
+/**
+ * Has stats take the time of each call that is shed as well: a full server refuses a call in the turn in which it comes.
+ * Returns what takes the times since it was last called.
+ */
+function timeSheds(stats: CallStats): () => ServerFigures["shedOwnMs"] {
+  const { begin, end } = { ...stats };
   let begunAtMs = 0;
   let times: number[] = [];
-  return {
-    stats: {
-      ...inner,
-      begin() {
-        begunAtMs = performance.now();
-        inner.begin();
-      },
-      end(failure) {
-        if (failure?.reason === "OVERLOADED") times.push(performance.now() - begunAtMs);
-        inner.end(failure);
-      },
+  Object.assign(stats, {
+    begin() {
+      begunAtMs = performance.now();
+      begin();
     },
-    take() {
-      const taken = times;
-      times = [];
-      return { p50: quantile(taken, 0.5), p99: quantile(taken, 0.99) };
+    end(failure?: EndedBy) {
+      if (failure?.reason === "OVERLOADED") times.push(performance.now() - begunAtMs);
+      end(failure);
     },
+  });
+  return () => {
+    const taken = times;
+    times = [];
+    return { p50: quantile(taken, 0.5), p99: quantile(taken, 0.99) };
   };
 }
 

@@ -85,7 +85,7 @@ function forbidden(from: string, target: Target): string | undefined {
   if ("outside" in target) return undefined;
   const to = target.file;
   if (isOwnFolder(from, to)) return undefined;
-  if (isTestSupport(to) && !isTest(from) && !isIn(from, ["e2e/"])) return "only tests import test support";
+  if (isTestSupport(to) && !isTest(from) && !isIn(from, ["e2e/", "bench/"])) return "only tests import test support";
   const home = homeOf(from);
   if (home.startsWith("services/") || home.startsWith("simulators/")) {
     // The simulators stand in for the world outside, so a test may run one in its own process.

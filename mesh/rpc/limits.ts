@@ -27,6 +27,9 @@ export const MAX_STREAMS_PER_USER = 62;
 /** Of them, those without a user from one address, or of one calling service: a quarter, since many share an address. */
 export const MAX_STREAMS_PER_CLIENT = 250;
 
+/** Connections of one listener at a time, those in the middle of their handshake among them. Every caller needs one or two. */
+export const MAX_CONNECTIONS = 1_000;
+
 /** Calls at a time on one connection, held by HTTP/2 itself: the caller's side waits. */
 export const MAX_STREAMS_PER_CONNECTION = 1_000;
 

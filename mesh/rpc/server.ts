@@ -9,8 +9,14 @@ import type { Implementation } from "#mesh/contract/contract.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import type { ServerParts } from "#mesh/rpc/call-state.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
+import { boundConnections } from "#mesh/rpc/connections.ts";
 import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
-import { MAX_MESSAGE_BYTES, MAX_SESSION_MEMORY_MB, MAX_STREAMS_PER_CONNECTION } from "#mesh/rpc/limits.ts";
+import {
+  MAX_CONNECTIONS,
+  MAX_MESSAGE_BYTES,
+  MAX_SESSION_MEMORY_MB,
+  MAX_STREAMS_PER_CONNECTION,
+} from "#mesh/rpc/limits.ts";
 import { type Method, methodsOf } from "#mesh/rpc/method.ts";
 import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection.ts";
 import { TakenOverCall } from "#mesh/rpc/server-call.ts";
@@ -90,6 +96,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   letUnknownPathsThrough(server);
   const port = await listen(server, options);
   parts.peers?.watch(server);
+  boundConnections(server, MAX_CONNECTIONS, parts.log);
   health.setServing(true);
   parts.log.info({ host, port, services: names }, "serving");
   let closing: Promise<void> | undefined;
