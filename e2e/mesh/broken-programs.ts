@@ -1,8 +1,8 @@
-import { cp, mkdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { programsDir } from "../support/setup.ts";
+import { programsDir, projectDir } from "../support/setup.ts";
 
 /** Builds of catalog with which something is wrong, each in a folder as a rollout wants it. */
 export interface BrokenPrograms {
@@ -12,8 +12,10 @@ export interface BrokenPrograms {
   readonly failing: string;
 }
 
-/** Makes them in a folder that is there. */
+/** Makes them in a folder of their own, beside what programs take from the project: its packages and its contracts. */
 export async function makeBrokenPrograms(folder: string): Promise<BrokenPrograms> {
+  await mkdir(folder);
+  for (const name of ["node_modules", "gen"]) await symlink(join(projectDir, name), join(folder, name));
   const crashing = join(folder, "crashing");
   const failing = join(folder, "failing");
   for (const dir of [crashing, failing]) await copyPrograms(dir);
@@ -42,6 +44,5 @@ const banner = [
 ].join("\n");
 
 async function copyPrograms(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
   await cp(fileURLToPath(programsDir), folder, { recursive: true });
 }
