@@ -22,6 +22,8 @@ export interface ServerParts {
   readonly users: UserTokens;
   /** Room for calls that are answered once, and for those that may stay open: of these everybody has a share. */
   readonly admission: { readonly calls: CallAdmission; readonly streams: SharedAdmission };
+  /** The share in the room for streams of one calling service, or of one address. */
+  readonly streamsPerClient: number;
   /** Counts all calls. */
   readonly stats: CallStats;
   /** Counts the calls that found no room. */

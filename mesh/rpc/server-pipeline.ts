@@ -7,12 +7,7 @@ import type { CallPlaces, Principal } from "#mesh/rpc/admission.ts";
 import type { Call, User } from "#mesh/rpc/call.ts";
 import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
 import { type CallState, newState, type Route, type ServedCall } from "#mesh/rpc/call-state.ts";
-import {
-  MAX_METADATA_BYTES,
-  MAX_STREAMS_PER_CLIENT,
-  MAX_STREAMS_PER_USER,
-  OVERLOAD_RETRY_MS,
-} from "#mesh/rpc/limits.ts";
+import { MAX_METADATA_BYTES, MAX_STREAMS_PER_USER, OVERLOAD_RETRY_MS } from "#mesh/rpc/limits.ts";
 import { ServerCall, type ServerCallEvents } from "#mesh/rpc/server-call.ts";
 import { type Answer, refusalToAnswer, toAnswer } from "#mesh/rpc/server-errors.ts";
 import { logCall, logLateFailure } from "#mesh/rpc/server-log.ts";
@@ -172,7 +167,7 @@ function overloaded(message: string): RpcError {
 function principalOf({ state, metadata }: ServedCall): Principal {
   if (state.user !== undefined) return { key: state.user.id, share: MAX_STREAMS_PER_USER };
   const address = state.caller === GATEWAY ? (text(metadata.get(CLIENT_ADDRESS_KEY)[0]) ?? "") : "";
-  return { key: `${state.caller} ${address}`, share: MAX_STREAMS_PER_CLIENT };
+  return { key: `${state.caller} ${address}`, share: state.route.parts.streamsPerClient };
 }
 
 // --- validate: the shape that the contract states, before anything is done ------------------------------------------

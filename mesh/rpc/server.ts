@@ -33,6 +33,8 @@ export interface StartOptions {
   readonly credentials: ServerCredentials;
   /** Whether health and reflection are served too. */
   readonly ownServices: boolean;
+  /** As in `StreamLimits`. */
+  readonly connectionAgeMs: number | undefined;
   readonly services: readonly Implementation[];
   readonly parts: ServerParts;
   readonly descriptors: () => Uint8Array;
@@ -54,9 +56,8 @@ export const grpcOptions: ServerOptions = {
   "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
   "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
   "grpc-node.max_session_memory": MAX_SESSION_MEMORY_MB,
-  // Silent connections are closed, dead ones are noticed, and none lives for ever, so that callers spread anew.
+  // Silent connections are closed, and dead ones are noticed.
   "grpc.max_connection_idle_ms": 5 * 60_000,
-  "grpc.max_connection_age_ms": 60 * 60_000,
   "grpc.max_connection_age_grace_ms": 10 * 60_000,
   "grpc.keepalive_time_ms": 60_000,
   "grpc.keepalive_timeout_ms": 20_000,
@@ -72,6 +73,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const exemptPaths = new Set<string>();
   const server = new Server({
     ...grpcOptions,
+    "grpc.max_connection_age_ms": options.connectionAgeMs,
     interceptors: [
       ({ path }, wire) => {
         const start = starts.get(path);

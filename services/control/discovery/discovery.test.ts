@@ -77,3 +77,31 @@ test("an instance that drains is taken from everybody before it is told that it 
   await last;
   expect(drained).toBe(true);
 });
+
+test("a watcher that reads nothing holds up nobody, and reads the last state when it reads again", async () => {
+  const changes = 60;
+  const asleep = await control.watch(["cart", "big"]);
+  const awake = await control.watch(["cart"]);
+  // A state so large that a few of them fill what a connection takes unread.
+  const big = Array.from({ length: 150 }, (_, number) => ({ service: "big", name: `big-${number}` }));
+  await Promise.all(big.map((names) => control.register({ ...names, host: "h".repeat(253) })));
+  const registration = await control.register();
+  await awake.next();
+  for (let change = 0; change < changes; change += 1) {
+    await registration.report(change % 2 === 0 ? InstanceState.NOT_SERVING : InstanceState.SERVING);
+    await awake.next();
+  }
+  await registration.report(InstanceState.NOT_SERVING);
+  const { version } = await awake.next();
+  while ((asleep.responses.at(-1)?.version ?? 0n) < version) await asleep.next();
+  expect(asleep.instances("cart")).toEqual([]);
+  expect(asleep.instances("big")).toHaveLength(big.length);
+  expect(asleep.responses.length).toBeLessThan(changes);
+});
+
+test("more instances of one service are there than any other service takes streams of one caller", async () => {
+  const names = Array.from({ length: 300 }, (_, number) => `cart-${number}`);
+  await Promise.all(names.map((name) => control.register({ name })));
+  const watch = await control.watch(["cart"], { caller: "cart" });
+  expect(watch.instances("cart")).toHaveLength(names.length);
+});
