@@ -64,7 +64,8 @@ export async function rollOut(options: {
   throw new OperatorError(`the rollout of ${service} ended without a word; shopmesh status shows how it stands`);
 }
 
-function describeStep(service: string, { step, instance, version, cause }: RolloutServiceResponse): string {
+function describeStep(service: string, { step, instance: one, version, cause }: RolloutServiceResponse): string {
+  const instance = one === "" ? `an instance of ${service}` : one;
   const why = cause === "" ? "" : `: ${cause}`;
   switch (step) {
     case RolloutStep.STARTING:

@@ -71,7 +71,7 @@ describe("a shop that is well", () => {
     expect(text).toMatch(/^shop at 127\.0\.0\.1:8080, up \d+ (ms|s), data in /);
     const columns = "NAME +STATE +VERSION +PID +PORT +UP +MIB +CALLS +FAILED +SHED +RUNNING +LIMIT +RESTARTS";
     expect(text).toMatch(new RegExp(`\\n\\n${columns}\\n`));
-    expect(text).toMatch(/\ncart {6}ready {2}v1 +\d+ +4001 +\d+s +\d+ +10 +1 +2 +3 +64 +0\n/);
+    expect(text).toMatch(/\ncart +ready +v1 +\d+ +4001 +\d+s +\d+ +10 +1 +2 +3 +64 +0\n/);
     expect(text).toMatch(/\ntotal +\d+ +20 +2 +4 +6\n$/);
     expect(code).toBe(0);
   });

@@ -21,7 +21,7 @@ import { statusText } from "./status/text.ts";
 const healthTimeoutMs = 2_000;
 const watchMs = 1_000;
 // What it started has lines of its own.
-const supervisorName = "shopmesh";
+const supervisorName = "supervisor";
 
 /** Shows what runs in the data folder. Exits with 0 when all of it is well. */
 export const status: Command = {

@@ -56,11 +56,16 @@ function troublesOf({ supervised, instances, rules }: MeshLook): readonly string
 
 /** The same for programs. Rules carry what they do in words, too. */
 export function statusJson(report: ShopReport): unknown {
-  const { nowMs, rules, authorities, ...rest } = report;
+  const { nowMs, well, address, dataDir, uptimeSeconds, troubles, processes, rules, authorities } = report;
   return {
     running: true,
+    well,
+    address,
+    dataDir,
+    uptimeSeconds,
     time: new Date(nowMs).toISOString(),
-    ...rest,
+    troubles,
+    processes,
     rules: rules?.map((rule) => ruleJson(rule, nowMs)),
     authorities: authorities?.map(authorityJson),
   };
