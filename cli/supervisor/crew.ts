@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { deferred } from "../deferred.ts";
 import { messageOf, OperatorError } from "../operator-error.ts";
 import type { Place, Places } from "../places.ts";
 import type { Release } from "../releases/store.ts";
@@ -6,7 +7,7 @@ import type { Kind } from "../topology.ts";
 import { fail, stopping, tooMany, unknownProgram } from "./failures.ts";
 import type { Fleet } from "./fleet.ts";
 import type { MeshView } from "./mesh-view.ts";
-import type { Program, StopOptions } from "./process.ts";
+import { describeExit, type Exit, type Program, type StopOptions } from "./process.ts";
 
 /** One process of a kind, with the build it is of. */
 export interface Instance {
@@ -163,15 +164,23 @@ async function takeIn(
   const over = new AbortController();
   const signal = AbortSignal.any([over.signal, options.signal]);
   const late = delay(readyMs, true, { signal }).catch(() => false);
+  // Otherwise it would be waited for while it crashes again and again.
+  const crashed = deferred<Exit>();
+  const close = fleet.watch((event, { name }) => {
+    if (event.kind === "ended" && name === program.name && !insist) crashed.resolve(event.exit);
+  });
   const started = fleet
     .start([program], { insist })
     .then(() => view.serving({ service: program.service, instance: program.name }, signal))
     .then(() => false);
   try {
-    if (!(await Promise.race([started, late]))) return;
-    throw new OperatorError(`${program.name} took no calls after ${readyMs / 1000} s`);
+    const outcome = await Promise.race([started, crashed.promise, late]);
+    if (outcome === false) return;
+    const why = outcome === true ? `took no calls after ${readyMs / 1000} s` : describeExit(outcome);
+    throw new OperatorError(`${program.name} ${why}`);
   } finally {
     over.abort();
+    close();
     started.catch(() => undefined);
   }
 }

@@ -40,6 +40,7 @@ interface Progress {
   readonly kind: Kind;
   readonly release: Release;
   readonly work: ChangeWork<Step>;
+  readonly trial: Trial;
   /** The new ones that there are. */
   readonly fresh: Instance[];
   /** The old ones that have ended. */
@@ -59,13 +60,13 @@ export async function rollOut(
 ): Promise<void> {
   const { crew } = deps;
   const before = crew.release(kind);
-  const progress: Progress = { deps, kind, release, work, fresh: [], gone: [] };
-  const trial = createTrial(deps, kind, progress.fresh);
+  const trial = createTrial(deps, kind);
+  const progress: Progress = { deps, kind, release, work, trial, fresh: [], gone: [] };
   const end = (step: "FINISHED" | "WENT_BACK", { version }: Release, cause = ""): void =>
     work.tell({ step, instance: "", version, cause });
   try {
     await takeCanary(progress);
-    for (const one of oldOnes(crew, kind, release)) await replace(one, trial, progress);
+    for (const one of oldOnes(crew, kind, release)) await replace(one, progress);
     crew.setRelease(release);
     end("FINISHED", release);
   } catch (error) {
@@ -85,17 +86,21 @@ function failedInstance(error: unknown): string {
 }
 
 /** From here on all take turns: a share of calls that was meant for one is not right while old and new change places. */
-async function takeCanary({ deps: { crew, view }, kind, release, fresh }: Progress): Promise<void> {
+async function takeCanary({ deps: { crew, view }, kind, release, trial, fresh }: Progress): Promise<void> {
   const canary = crew.canary(kind);
   if (canary === undefined) return;
   crew.setCanary(kind, undefined);
-  if (canary.release.version === release.version) fresh.push(canary);
-  else await crew.end(canary.name);
+  if (canary.release.version === release.version) {
+    fresh.push(canary);
+    trial.add(canary.name);
+  } else {
+    await crew.end(canary.name);
+  }
   await view.clearSplit(kind.name);
 }
 
-async function replace(one: Instance, trial: Trial, progress: Progress): Promise<void> {
-  const { kind, fresh, gone, release, work } = progress;
+async function replace(one: Instance, progress: Progress): Promise<void> {
+  const { kind, fresh, gone, release, work, trial } = progress;
   if (kind.atMost === 1) await endOld(one, progress);
   if (fresh.length < gone.length + (kind.atMost === 1 ? 0 : 1)) await bringIn(release, progress);
   const old = oldOnes(progress.deps.crew, kind, release);
@@ -105,9 +110,11 @@ async function replace(one: Instance, trial: Trial, progress: Progress): Promise
   if (kind.atMost > 1) await endOld(one, progress);
 }
 
-async function bringIn(release: Release, { deps: { crew }, fresh, work }: Progress): Promise<void> {
-  const starting = (instance: string): void =>
+async function bringIn(release: Release, { deps: { crew }, fresh, trial, work }: Progress): Promise<void> {
+  const starting = (instance: string): void => {
+    trial.add(instance);
     work.tell({ step: "STARTING", instance, version: release.version, cause: "" });
+  };
   fresh.push(await crew.add(release, { signal: work.signal, starting }));
 }
 

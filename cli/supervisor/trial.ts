@@ -27,36 +27,37 @@ export class NotGood extends Error {
 
 /** Watches new instances of a kind. */
 export interface Trial {
+  /** One more new instance, from before it is started: none of its ends is missed. */
+  add(name: string): void;
   /** Watches for a while. Throws `NotGood` when one has ended, or fails more of its calls than the old ones do. */
   run(old: readonly Instance[], signal: AbortSignal): Promise<void>;
   close(): void;
 }
 
-/** Watches `fresh`, also while nobody asks: one that has ended in between is not good. */
-export function createTrial({ fleet, view, watchMs }: TrialDeps, kind: Kind, fresh: readonly Instance[]): Trial {
+export function createTrial({ fleet, view, watchMs }: TrialDeps, kind: Kind): Trial {
+  const fresh = new Set<string>();
   const ended = deferred<NotGood>();
   const close = fleet.watch((event, { name }) => {
-    if (event.kind !== "ended" || !fresh.some((one) => one.name === name)) return;
-    ended.resolve(new NotGood(name, describeExit(event.exit)));
+    if (event.kind === "ended" && fresh.has(name)) ended.resolve(new NotGood(name, describeExit(event.exit)));
   });
   return {
+    add: (name) => void fresh.add(name),
     async run(old, signal) {
       const before = await view.calls(kind.name);
       const timer = new AbortController();
       const watched = delay(watchMs, undefined, { signal: AbortSignal.any([signal, timer.signal]) });
-      const failure = await Promise.race([watched, ended.promise]).finally(() => timer.abort());
+      const failure = await Promise.race([ended.promise, watched]).finally(() => timer.abort());
       watched.catch(() => undefined);
       if (failure !== undefined) throw failure;
       const after = await view.calls(kind.name);
-      const callsOf = (instances: readonly Instance[]) =>
-        callsBetween(
-          before,
-          after,
-          instances.map(({ name }) => name),
-        );
-      for (const one of fresh) {
-        const [its, others] = [callsOf([one]), callsOf(old)];
-        if (isWorse(its, others)) throw new NotGood(one.name, `failed ${its.failed} of ${its.total} calls`);
+      const others = callsBetween(
+        before,
+        after,
+        old.map(({ name }) => name),
+      );
+      for (const name of fresh) {
+        const its = callsBetween(before, after, [name]);
+        if (isWorse(its, others)) throw new NotGood(name, `failed ${its.failed} of ${its.total} calls`);
       }
     },
     close,
