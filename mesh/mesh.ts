@@ -20,7 +20,7 @@ import { createClient } from "#mesh/rpc/client.ts";
 import { type Door, WorkloadServerCredentials } from "#mesh/rpc/credentials.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { followFaults } from "#mesh/rpc/faults.ts";
-import { MAX_CONCURRENT_CALLS, MIN_CONCURRENT_CALLS, STREAM_LIMITS, type StreamLimits } from "#mesh/rpc/limits.ts";
+import { LISTENER_LIMITS, type ListenerLimits, MAX_CONCURRENT_CALLS, MIN_CONCURRENT_CALLS } from "#mesh/rpc/limits.ts";
 import { createPeers } from "#mesh/rpc/peers.ts";
 import type { Queue } from "#mesh/rpc/pressure.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
@@ -83,7 +83,7 @@ export interface MeshParts {
   /** Calls answered once that run at a time, at the least and at the most; the rest is shed. */
   readonly minConcurrentCalls: number;
   readonly maxConcurrentCalls: number;
-  readonly streamLimits: StreamLimits;
+  readonly limits: ListenerLimits;
   /** For a process that takes calls by itself, as the gateway does. */
   readonly stats: CallStats;
   readonly shutdownBounds: ShutdownBounds;
@@ -169,7 +169,7 @@ function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts
     startupGraceMs: given.startupGraceMs ?? STARTUP_GRACE_MS,
     minConcurrentCalls: given.minConcurrentCalls ?? MIN_CONCURRENT_CALLS,
     maxConcurrentCalls: given.maxConcurrentCalls ?? MAX_CONCURRENT_CALLS,
-    streamLimits: given.streamLimits ?? STREAM_LIMITS,
+    limits: given.limits ?? LISTENER_LIMITS,
     shutdownBounds: given.shutdownBounds ?? SHUTDOWN_BOUNDS,
   };
 }
@@ -205,10 +205,10 @@ interface Listener {
 
 function open(serving: Serving, listener: Listener, close?: () => Promise<void>): Promise<RunningServer> {
   const { parts, certificates, workloads, users, calls, stats } = serving;
-  const { log, streamLimits } = parts;
+  const { log, limits } = parts;
   const { listen, services, door } = listener;
-  const { perClient: streamsPerClient, connectionAgeMs } = streamLimits;
-  const admission = { calls, streams: sharedCeiling(streamLimits.all) };
+  const { streamsPerClient } = limits;
+  const admission = { calls, streams: sharedCeiling(limits.streams) };
   const peers = certificates && createPeers(door, log);
   const refusals = createRefusalLog(log);
   return startServer({
@@ -219,7 +219,7 @@ function open(serving: Serving, listener: Listener, close?: () => Promise<void>)
         : new WorkloadServerCredentials(certificates, door),
     services,
     ownServices: door === "workloads",
-    connectionAgeMs,
+    limits,
     parts: { log, peers, workloads, users, admission, streamsPerClient, stats, refusals, running: new Set() },
     descriptors: parts.descriptors,
     shutdownBounds: parts.shutdownBounds,

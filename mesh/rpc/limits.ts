@@ -18,27 +18,31 @@ export const START_CONCURRENT_CALLS = 400;
 /** When a call that found no room should come again: from half of this on to one and a half, so that not all come at once. */
 export const OVERLOAD_RETRY_MS = 400;
 
-/** What a process takes of streams that stay open. */
-export interface StreamLimits {
+/** What a listener takes of streams and connections. */
+export interface ListenerLimits {
   /** Calls answered by a stream that are open at a time. */
-  readonly all: number;
+  readonly streams: number;
   /** Of them, those without a user from one address, or of one calling service. */
-  readonly perClient: number;
+  readonly streamsPerClient: number;
+  /** Connections at a time, those in the middle of their handshake among them. Every caller needs one or two. */
+  readonly connections: number;
   /** How long a connection lives until its caller is to make another one; undefined for ever. Milliseconds. */
   readonly connectionAgeMs: number | undefined;
 }
 
-/** Of them, those of one user: a sixteenth. A person watches some orders; one that opens more leaves room for others. */
-export const MAX_STREAMS_PER_USER = 62;
-
 /**
- * Of them, one client has a quarter, since many share an address. No connection lives for ever, so that callers spread
- * anew over what there is by then.
+ * Of the streams, one client has a quarter, since many share an address. No connection lives for ever, so that callers
+ * spread anew over what there is by then.
  */
-export const STREAM_LIMITS: StreamLimits = { all: 1_000, perClient: 250, connectionAgeMs: 60 * 60_000 };
+export const LISTENER_LIMITS: ListenerLimits = {
+  streams: 1_000,
+  streamsPerClient: 250,
+  connections: 1_000,
+  connectionAgeMs: 60 * 60_000,
+};
 
-/** Connections of one listener at a time, those in the middle of their handshake among them. Every caller needs one or two. */
-export const MAX_CONNECTIONS = 1_000;
+/** Of the streams, those of one user: a sixteenth. A person watches some orders; one that opens more leaves room for others. */
+export const MAX_STREAMS_PER_USER = 62;
 
 /** Calls at a time on one connection, held by HTTP/2 itself: the caller's side waits. */
 export const MAX_STREAMS_PER_CONNECTION = 1_000;

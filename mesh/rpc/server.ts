@@ -12,7 +12,7 @@ import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import { boundConnections } from "#mesh/rpc/connections.ts";
 import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
 import {
-  MAX_CONNECTIONS,
+  type ListenerLimits,
   MAX_MESSAGE_BYTES,
   MAX_SESSION_MEMORY_MB,
   MAX_STREAMS_PER_CONNECTION,
@@ -33,8 +33,7 @@ export interface StartOptions {
   readonly credentials: ServerCredentials;
   /** Whether health and reflection are served too. */
   readonly ownServices: boolean;
-  /** As in `StreamLimits`. */
-  readonly connectionAgeMs: number | undefined;
+  readonly limits: ListenerLimits;
   readonly services: readonly Implementation[];
   readonly parts: ServerParts;
   readonly descriptors: () => Uint8Array;
@@ -73,7 +72,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const exemptPaths = new Set<string>();
   const server = new Server({
     ...grpcOptions,
-    "grpc.max_connection_age_ms": options.connectionAgeMs,
+    "grpc.max_connection_age_ms": options.limits.connectionAgeMs,
     interceptors: [
       ({ path }, wire) => {
         const start = starts.get(path);
@@ -98,7 +97,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   letUnknownPathsThrough(server);
   const port = await listen(server, options);
   parts.peers?.watch(server);
-  boundConnections(server, MAX_CONNECTIONS, parts.log);
+  boundConnections(server, options.limits.connections, parts.log);
   health.setServing(true);
   parts.log.info({ host, port, services: names }, "serving");
   let closing: Promise<void> | undefined;

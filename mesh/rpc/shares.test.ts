@@ -3,7 +3,7 @@ import { afterEach, expect, test } from "vitest";
 import { sharedSecretIdentity } from "#mesh/identity/workload.ts";
 import { sharedCeiling } from "#mesh/rpc/admission.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { MAX_STREAMS_PER_USER, STREAM_LIMITS } from "#mesh/rpc/limits.ts";
+import { LISTENER_LIMITS, MAX_STREAMS_PER_USER } from "#mesh/rpc/limits.ts";
 import { TEST_SECRET } from "#testing/mesh.ts";
 import { type ProbeMesh, ProbeService, probeRequest, probeResponse, startProbe } from "./probe.fixture.ts";
 
@@ -70,7 +70,7 @@ test("without a user an address has a share, as the gateway names it and nobody 
     });
   };
   const fill = (workload: string) =>
-    Promise.all(Array.from({ length: STREAM_LIMITS.perClient }, () => watch(workload, "192.0.2.1")));
+    Promise.all(Array.from({ length: LISTENER_LIMITS.streamsPerClient }, () => watch(workload, "192.0.2.1")));
   expect(new Set(await fill("gateway"))).toEqual(new Set(["open"]));
   expect(await watch("gateway", "192.0.2.1")).toBe(8);
   expect(await watch("gateway", "192.0.2.2")).toBe("open");

@@ -7,7 +7,7 @@ import type { Clock } from "#mesh/clock.ts";
 import { type Implementation, implement } from "#mesh/contract/contract.ts";
 import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import { repeat } from "#mesh/repeat.ts";
-import type { StreamLimits } from "#mesh/rpc/limits.ts";
+import type { ListenerLimits } from "#mesh/rpc/limits.ts";
 import { SHUTDOWN_BOUNDS, type ShutdownBounds } from "#mesh/rpc/server-shutdown.ts";
 import { openAuthority } from "./authority/authority.ts";
 import { certificateHandlers } from "./authority/handlers.ts";
@@ -28,9 +28,14 @@ import { openTrafficRules } from "./traffic/rules.ts";
 export const CONTROL_SHUTDOWN_BOUNDS: ShutdownBounds = { ...SHUTDOWN_BOUNDS, streamsMs: 0 };
 /**
  * Room for the streams of 1,000 instances and 1,000 watchers, of one service as many as half of them. Their connections
- * live as long as they do: there is one control plane, and nothing to spread anew.
+ * live as long as they do: there is one control plane, and nothing to spread anew over.
  */
-export const CONTROL_STREAM_LIMITS: StreamLimits = { all: 2_100, perClient: 1_000, connectionAgeMs: undefined };
+export const CONTROL_LIMITS: ListenerLimits = {
+  streams: 2_100,
+  streamsPerClient: 1_000,
+  connections: 2_500,
+  connectionAgeMs: undefined,
+};
 /** How often leases and rules are looked at: so much later than its time a lease ends at the most. */
 const TICK_MS = 500;
 

@@ -4,7 +4,7 @@ import { readMeshConfig } from "#mesh/config.ts";
 import { createMeshNode } from "#mesh/mesh.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
-import { CONTROL_SHUTDOWN_BOUNDS, CONTROL_STREAM_LIMITS, openControl } from "./control.ts";
+import { CONTROL_LIMITS, CONTROL_SHUTDOWN_BOUNDS, openControl } from "./control.ts";
 import { readControlSettings } from "./settings.ts";
 
 const config = readMeshConfig();
@@ -14,7 +14,7 @@ const log = createLogger({ workload: "control", instance, version, level });
 const monotonicMs = (): number => performance.now();
 const control = await openControl({ ...settings, clock: systemClock, monotonicMs, log });
 const { certificates, joinServices, services } = control;
-const parts = { log, shutdownBounds: CONTROL_SHUTDOWN_BOUNDS, streamLimits: CONTROL_STREAM_LIMITS };
+const parts = { log, shutdownBounds: CONTROL_SHUTDOWN_BOUNDS, limits: CONTROL_LIMITS };
 const mesh = createMeshNode("control", config, parts);
 // The others come without certificates as yet: so that they can get some, the join door has a node of its own.
 const anyPort = Object.create(config, { listen: { value: { host: "127.0.0.1", port: 0 } } });

@@ -12,7 +12,7 @@ import type { OwnCall } from "#mesh/rpc/call.ts";
 import { type FakeClock, fakeClock } from "#testing/clock.ts";
 import { removeFolder, temporaryFolder } from "#testing/folders.ts";
 import { startTestMesh, type TestMesh, testConfig } from "#testing/mesh.ts";
-import { CONTROL_SHUTDOWN_BOUNDS, CONTROL_STREAM_LIMITS, type Control, openControl } from "../control.ts";
+import { CONTROL_LIMITS, CONTROL_SHUTDOWN_BOUNDS, type Control, openControl } from "../control.ts";
 import { type Requests, requests } from "./streams.ts";
 
 /** A control plane of a test, over real sockets and files. */
@@ -95,7 +95,7 @@ export async function startControl(options: ControlOptions = {}): Promise<TestCo
         return opened.services;
       },
     },
-    { shutdownBounds: CONTROL_SHUTDOWN_BOUNDS, streamLimits: CONTROL_STREAM_LIMITS },
+    { shutdownBounds: CONTROL_SHUTDOWN_BOUNDS, limits: CONTROL_LIMITS },
   );
   if (opened === undefined) throw new Error("the control plane was not opened");
   const control = opened;
