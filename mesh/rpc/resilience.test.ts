@@ -41,7 +41,7 @@ async function steadyLoad(calls: number, call: () => Promise<{ readonly ok: bool
 }
 
 describe("a brown-out is not amplified", () => {
-  const CALLS = 1_000;
+  const CALLS = 600;
 
   /** The attempts that two instances see of so many calls, when they answer by `answers`. */
   async function attemptsUnder(answers: (attempt: number) => boolean): Promise<number> {
@@ -116,14 +116,17 @@ describe("a dead instance", () => {
     const held = deferred();
     let attempts = 0;
     const dying = await instances.serveMortal({
-      async change() {
+      async collect() {
         attempts += 1;
         held.resolve();
         return new Promise(() => {});
       },
     });
     const caller = instances.callerOf([dying.address]);
-    const answer = failureOf(caller.client(ProbeService).change(probeRequest(), callOf(caller)));
+    const upload = async function* () {
+      yield probeRequest();
+    };
+    const answer = failureOf(caller.client(ProbeService).collect(upload(), callOf(caller)));
     await held.promise;
     await dying.die();
     expect(await answer).toMatchObject({ code: "UNAVAILABLE", reason: "SERVICE_UNAVAILABLE" });

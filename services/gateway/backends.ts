@@ -1,5 +1,6 @@
 import { connect as connectTcp } from "node:net";
 import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { TrafficSplit } from "#gen/mesh/v1/discovery_service.ts";
 import type { RpcError } from "#mesh/contract/errors.ts";
@@ -21,6 +22,8 @@ export interface Backends {
    * are full.
    */
   withSession(wanted: Wanted, use: (place: Place) => void): void | Promise<void>;
+  /** Resolves when it is known where each of these is, or that it is nowhere; at the latest after `timeoutMs`. */
+  known(owners: readonly string[], timeoutMs: number): Promise<void>;
   /** The instances of `owner` now. */
   of(owner: string): readonly Backend[];
   /** Ends all connections; running calls fail. */
@@ -66,12 +69,13 @@ export function createBackends({ endpoints, limits, log, openLocal }: BackendsOp
     group.byVersion = new Map([...versions].map(([version, some]) => [version, createRotation(some)]));
     group.split = split;
     group.versions = new Set(versions.keys());
+    group.tellKnown();
     for (const [address, backend] of before) if (!wanted.has(address)) backend.retire();
   };
   const groupOf = (owner: string): Group => {
     const known = groups.get(owner);
     if (known !== undefined) return known;
-    const group: Group = { all: createRotation([]), byVersion: new Map(), split: undefined, versions: new Set() };
+    const group = emptyGroup();
     groups.set(owner, group);
     if (owner === LOCAL_OWNER) {
       const address = "gateway.local:0"; // for its :authority only
@@ -88,6 +92,12 @@ export function createBackends({ endpoints, limits, log, openLocal }: BackendsOp
       const ready = closed ? undefined : takeTurn(group, wanted);
       return ready === undefined ? connectAny(group, { wanted, use, closed, limits }) : use(ready);
     },
+    async known(owners, timeoutMs) {
+      const timer = new AbortController();
+      const all = Promise.all(owners.map((owner) => groupOf(owner).known));
+      await Promise.race([all, delay(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined)]);
+      timer.abort();
+    },
     of: (owner) => groupOf(owner).all.backends,
     close() {
       closed = true;
@@ -103,6 +113,17 @@ interface Group {
   byVersion: ReadonlyMap<string, Rotation>;
   split: TrafficSplit | undefined;
   versions: ReadonlySet<string>;
+  /** Resolves when its instances were told for the first time. */
+  readonly known: Promise<void>;
+  readonly tellKnown: () => void;
+}
+
+function emptyGroup(): Group {
+  let tellKnown = (): void => undefined;
+  const known = new Promise<void>((resolve) => {
+    tellKnown = resolve;
+  });
+  return { all: createRotation([]), byVersion: new Map(), split: undefined, versions: new Set(), known, tellKnown };
 }
 
 function formatAddress({ host, port }: Endpoint): string {

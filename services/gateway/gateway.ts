@@ -19,6 +19,8 @@ export interface GatewayOptions {
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
+  /** What to listen on instead of these: a public socket that the parent of this process holds. */
+  readonly socket?: object | undefined;
   /** The contracts of all services; the public ones are routed. */
   readonly contracts: readonly RoutedContract[];
   /** Where the instances of each service are. */
@@ -47,7 +49,7 @@ const STOP_CALLS_AT = 0.9;
 
 /** Starts the gateway. Rejects with the system's error when its address cannot be listened on. */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const { contracts, endpoints, payments, secret, stats, descriptors, log, host, port } = options;
+  const { contracts, endpoints, payments, secret, stats, descriptors, log, host, port, socket } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const localNames = [healthServiceName, ...reflectionServiceNames];
   const routes = createRoutes(contracts, localNames);
@@ -61,19 +63,22 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const router = createRouter({ routes, backends, places, faults, secret, stats, limits, log });
   const http1 = createHttp1({ payments, places, limits, log });
 
+  const watch = watchHealth({ backends, routes, health, retryMs: limits.healthRetryMs });
   const release = (): void => {
+    watch.close();
     faults.close();
     backends.close();
     local.close();
   };
   let listener: Listener;
   try {
-    listener = await listen({ host, port, limits, log, onStream: router.accept, http1 });
+    // A process that is started beside others must not take calls for services that it has not heard of yet.
+    await backends.known(routes.owners, limits.knownMs);
+    listener = await listen({ host, port, socket, limits, log, onStream: router.accept, http1 });
   } catch (error) {
     release();
     throw error;
   }
-  const watch = watchHealth({ backends, routes, health, retryMs: limits.healthRetryMs });
   const shutDown = async (): Promise<void> => {
     watch.close();
     health.close(); // ends its watchers, who would hold the shutdown up

@@ -52,8 +52,10 @@ export interface GatewayLimits {
   readonly backendWindowBytes: number;
   readonly breaker: BreakerRules;
   readonly healthRetryMs: number;
+  readonly knownMs: number;
   readonly shutdownMs: number;
   readonly goawayPauseMs: number;
+  readonly lastPrefaceMs: number;
 }
 
 /** A token bucket: `burst` at once, then `perSecond`. */
@@ -177,8 +179,12 @@ export const defaultLimits: GatewayLimits = {
 
   // --- The process
 
+  /** How long a start waits to hear where the services are. */
+  knownMs: 5 * SECOND_MS,
   /** How long running calls have to finish at shutdown. */
   shutdownMs: 10 * SECOND_MS,
   /** From telling a client that the gateway ends to refusing its calls: a round trip, for what is on its way. */
   goawayPauseMs: 200,
+  /** How long, from then on, a connection that was just accepted has to say its first word. */
+  lastPrefaceMs: 1 * SECOND_MS,
 };

@@ -3,18 +3,20 @@ import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.t
 import { readMeshConfig, readSetting } from "#mesh/config.ts";
 import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
 import { createMeshNode } from "#mesh/mesh.ts";
+import { receivePublicSocket } from "#mesh/public-socket.ts";
 import { createCallStats } from "#mesh/rpc/call-stats.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { startGateway } from "./gateway.ts";
 import { defaultLimits } from "./limits.ts";
-import { explainStartFailure, parsePort } from "./start-failure.ts";
+import { explainStartFailure, isHanded, parsePort } from "./start-failure.ts";
 
 const host = readSetting("SHOPMESH_PUBLIC_HOST", { default: "127.0.0.1" });
 try {
   const config = readMeshConfig();
   const port = parsePort(readSetting("SHOPMESH_PORT", { default: "8080" }));
+  const handed = isHanded(readSetting("SHOPMESH_PUBLIC_SOCKET", { default: "own" }));
   const { instance, version, logLevel } = config;
   const log = createLogger({ workload: "gateway", instance, version, level: logLevel });
   const endpoints = staticEndpoints(config.targets);
@@ -24,6 +26,7 @@ try {
   const gateway = await startGateway({
     host,
     port,
+    socket: handed ? await receivePublicSocket() : undefined,
     contracts,
     endpoints,
     payments: { handleWebhook, call: (options) => mesh.background({ name: "webhook", ...options }) },

@@ -9,6 +9,14 @@ export function parsePort(value: string): number {
   return port;
 }
 
+/** Whether the parent of this process holds the public socket and hands it over. Throws a `ConfigError` for another word. */
+export function isHanded(value: string): boolean {
+  if (value !== "own" && value !== "handed") {
+    throw new ConfigError(`SHOPMESH_PUBLIC_SOCKET must be own or handed, not ${JSON.stringify(value)}`);
+  }
+  return value === "handed";
+}
+
 /** Why the gateway did not start, in one line, with what to do about it where that is known. */
 export function explainStartFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

@@ -68,7 +68,7 @@ export interface TestGatewayOptions {
 }
 
 /** What is found where payments should be, when it is away. */
-const noPayments: WebhookSink = {
+export const noPayments: WebhookSink = {
   handleWebhook: () => Promise.reject(new Error("no payments in this test")),
   call: () => {
     throw new Error("no payments in this test");
