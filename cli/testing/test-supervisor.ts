@@ -60,51 +60,22 @@ export const wellBehavedService = (version: string): string => `
 `;
 
 const callMs = 60_000;
+const stop = { graceMs: 10_000 };
+
+interface Options {
+  readonly watchMs?: number;
+  readonly readyMs?: number;
+}
 
 /** Starts one instance of `cart` of the version `v1`, and control. */
-export async function startTestSupervisor(
-  options: { readonly watchMs?: number; readonly readyMs?: number } = {},
-): Promise<TestSupervisor> {
+export async function startTestSupervisor({ watchMs = 20, readyMs = 20_000 }: Options = {}): Promise<TestSupervisor> {
   const built = builtFolder();
-  for (const kind of ["cart", "control"]) built.write(kind, wellBehavedService("v1"));
   const output = captureOutput();
-  const logsDir = join(built.dir, "logs");
-  mkdirSync(logsDir);
-  const terminal = terminalTo(output);
-  const policy = { ...defaultRestartPolicy, initialMs: 10, maxMs: 40, readyMs: 20_000 };
-  const fleet = createFleet({ logsDir, terminal, policy, clock: systemClock, onChange: () => undefined });
-  const kinds = findKinds(built.programsDir);
-  const places = createPlaces(8080);
-  const store = createReleaseStore({ dir: join(built.dir, "releases"), programsDir: built.dir, clock: systemClock });
-  const take = async (kind: string): Promise<Release> => {
-    const taken = await store.take(kind, { version: "v1", programsDir: "" });
-    if (!taken.ok) throw new Error(taken.error);
-    return taken.value;
-  };
-  const releases = await Promise.all(["cart", "control"].map(take));
   const control = playControl();
-  const stop = { graceMs: 10_000 };
-  const crew = createCrew({
-    kinds,
-    fleet,
-    places,
-    view: control,
-    programOf,
-    releases,
-    maxWithData: () => 8,
-    readyMs: options.readyMs ?? 20_000,
-    stop,
-  });
+  const { fleet, crew, releases, terminal } = await startFleet({ built, output, control, readyMs });
   const changes = createChanges();
-  const first = await places.take(kinds.filter(({ name }) => ["cart", "control"].includes(name)));
-  await fleet.start(
-    first.flatMap((place) =>
-      releases.filter(({ kind }) => kind === place.kind.name).map((one) => programOf(place, one)),
-    ),
-  );
-  const { watchMs = 20 } = options;
   const { processes } = fleet;
-  const deps = { crew, fleet, view: control, watchMs, changes, releases: store, processes, say: terminal.say };
+  const deps = { crew, fleet, view: control, watchMs, changes, releases, processes, say: terminal.say };
   const mesh = await startTestMesh({ supervisor: () => [implement(SupervisorService, supervisorHandlers(deps))] });
   const operator = mesh.mesh("operator");
   const client = operator.client(SupervisorService);
@@ -136,6 +107,39 @@ export async function startTestSupervisor(
       built.remove();
     },
   };
+}
+
+async function startFleet({
+  built,
+  output,
+  control,
+  readyMs,
+}: Pick<TestSupervisor, "built" | "output" | "control"> & { readonly readyMs: number }) {
+  const wanted = ["cart", "control"];
+  for (const kind of wanted) built.write(kind, wellBehavedService("v1"));
+  const logsDir = join(built.dir, "logs");
+  mkdirSync(logsDir);
+  const terminal = terminalTo(output);
+  const policy = { ...defaultRestartPolicy, initialMs: 10, maxMs: 40, readyMs: 20_000 };
+  const fleet = createFleet({ logsDir, terminal, policy, clock: systemClock, onChange: () => undefined });
+  const kinds = findKinds(built.programsDir);
+  const places = createPlaces(8080);
+  const store = createReleaseStore({ dir: join(built.dir, "releases"), programsDir: built.dir, clock: systemClock });
+  const take = async (kind: string): Promise<Release> => {
+    const taken = await store.take(kind, { version: "v1", programsDir: "" });
+    if (!taken.ok) throw new Error(taken.error);
+    return taken.value;
+  };
+  const releases = await Promise.all(wanted.map(take));
+  const view = control;
+  const maxWithData = (): number => 8;
+  const crew = createCrew({ kinds, fleet, places, view, programOf, releases, maxWithData, readyMs, stop });
+  const first = await places.take(kinds.filter(({ name }) => wanted.includes(name)));
+  const programs = first.flatMap((place) =>
+    releases.filter(({ kind }) => kind === place.kind.name).map((one) => programOf(place, one)),
+  );
+  await fleet.start(programs);
+  return { fleet, crew, releases: store, terminal };
 }
 
 function programOf({ name, kind, port }: Place, { version, file }: Release): Program {
