@@ -1,5 +1,5 @@
 /**
- * What do our pipelines cost, against bare grpc-js? Run: `npx tsx bench/pipelines.ts`, with
+ * What do our pipelines cost, against bare grpc-js, with mutual TLS and without? Run: `npx tsx bench/pipelines.ts`, with
  * `--profile <directory>` for a CPU profile of each process as well.
  *
  * Both sides send and receive the same bytes: AdjustStock, about 100 bytes with four ruled fields, with a proof, a
@@ -8,130 +8,29 @@
  * counts it. Bare and ours alternate, so that whatever else the machine does weighs on both.
  */
 import { type ChildProcess, fork } from "node:child_process";
+import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
-import { Client, credentials, Metadata, Server, ServerCredentials } from "@grpc/grpc-js";
 import { build } from "esbuild";
-import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
-import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
-import type { AdjustStockRequest, AdjustStockResponse } from "#gen/shop/inventory/v1/inventory_service.ts";
-import { readMeshConfig } from "#mesh/config.ts";
-import { type Handlers, implement } from "#mesh/contract/contract.ts";
-import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { TOKEN_ALGORITHM } from "#mesh/identity/key-ring.ts";
 import { TOKEN_AUDIENCE, TOKEN_ISSUER } from "#mesh/identity/user-tokens.ts";
-import { sharedSecretIdentity } from "#mesh/identity/workload.ts";
-import { createMeshNode } from "#mesh/mesh.ts";
-import { CallContext } from "#mesh/rpc/call-context.ts";
-import { grpcOptions } from "#mesh/rpc/server.ts";
+import { createTestAuthority } from "#testing/authority.ts";
 
-const ROUNDS = 11;
+import {
+  type Caller,
+  callBare,
+  callOurs,
+  type Setup,
+  serveBare,
+  serveOurs,
+  type Variant,
+} from "./support/pipeline-sides.ts";
+
+const ROUNDS = 9;
 // The compiler still works on a pipeline after tens of thousands of calls.
 const WARM_UP_CALLS = 40_000;
 const CALLS = 6_000;
 const CONCURRENCY = 32;
-
-const method = InventoryService.definition.adjustStock;
-const request: AdjustStockRequest = {
-  requestId: "req_01jw9z8k7m6n5p4q3r2s1t0v",
-  sku: "BLDC-57-180-24V",
-  delta: 12n,
-  note: "delivery of the morning",
-};
-const response: AdjustStockResponse = {
-  stock: { sku: request.sku, onHand: 112n, reserved: 10n, available: 102n, updateTime: new Date(1_780_000_000_000) },
-};
-const answer = async (_: AdjustStockRequest): Promise<AdjustStockResponse> => response;
-
-type Variant = "bare" | "ours";
-
-/** What each child is told when it is started. */
-interface Setup {
-  readonly token: string;
-  readonly key: JWK;
-}
-
-// --- servers --------------------------------------------------------------------------------------------------------
-
-type Done = (error: Error | null, value?: AdjustStockResponse) => void;
-
-function serveBare(): Promise<number> {
-  const server = new Server(grpcOptions);
-  server.addService(
-    { adjustStock: method },
-    {
-      adjustStock(call: { request: AdjustStockRequest }, done: Done) {
-        answer(call.request).then((value) => done(null, value), done);
-      },
-    },
-  );
-  return new Promise((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) =>
-      error === null ? resolve(port) : reject(error),
-    );
-  });
-}
-
-async function serveOurs({ key }: Setup): Promise<number> {
-  const node = createMeshNode("inventory", readMeshConfig(), { signingKeys: { keys: async () => [key] } });
-  const unused = async (): Promise<never> => {
-    throw new Error("not part of the measurement");
-  };
-  const handlers: Handlers<typeof InventoryService> = {
-    adjustStock: answer,
-    getStock: unused,
-    batchGetStock: unused,
-    createReservation: unused,
-    getReservation: unused,
-    commitReservation: unused,
-    releaseReservation: unused,
-    restockReservation: unused,
-    listMovements: unused,
-    async *watchStock() {},
-  };
-  const { port } = await node.serve({ services: [implement(InventoryService, handlers)] });
-  return port;
-}
-
-// --- clients --------------------------------------------------------------------------------------------------------
-
-type Caller = () => Promise<AdjustStockResponse>;
-
-function callBare(port: number, { token }: Setup): Caller {
-  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { "grpc.enable_channelz": 0 });
-  const identity = sharedSecretIdentity("gateway", readMeshConfig().secret);
-  const { path, requestSerialize, responseDeserialize } = method;
-  return () => {
-    const metadata = new Metadata();
-    identity.prove(metadata);
-    metadata.set("authorization", `Bearer ${token}`);
-    metadata.set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    const options = { deadline: Date.now() + 5_000 };
-    return new Promise((resolve, reject) => {
-      client.makeUnaryRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        request,
-        metadata,
-        options,
-        (error, value) => (value === undefined ? reject(error) : resolve(value)),
-      );
-    });
-  };
-}
-
-/** Every call is made for a fresh `Call`, as that of a handler is. */
-function callOurs(port: number, { token }: Setup): Caller {
-  const endpoints = staticEndpoints({ inventory: [`127.0.0.1:${port}`] });
-  const node = createMeshNode("gateway", readMeshConfig(), { endpoints });
-  const inventory = node.client(InventoryService);
-  const { method: info, trace } = node.background({ name: "bench", timeoutMs: 0 });
-  return () => {
-    const deadline = Date.now() + 5_000;
-    const init = { method: info, deadline, caller: "gateway", user: undefined, token, trace, log: () => node.log };
-    return inventory.adjustStock(request, new CallContext(init));
-  };
-}
 
 // --- processes ------------------------------------------------------------------------------------------------------
 
@@ -145,7 +44,7 @@ async function runChild(): Promise<void> {
   let call: Caller | undefined;
   process.on("message", async (order: Order) => {
     if (order.role === "server") {
-      process.send?.(await (order.variant === "bare" ? serveBare() : serveOurs(order.setup)));
+      process.send?.(await (order.variant === "bare" ? serveBare : serveOurs)(order.setup));
     } else if (order.role === "client") {
       call = (order.variant === "bare" ? callBare : callOurs)(order.port, order.setup);
       process.send?.(0);
@@ -189,8 +88,8 @@ async function bundle(): Promise<string> {
 function startChild(file: string, profiles: string | undefined): Child {
   const child = fork(file, ["child"], {
     execArgv: profiles === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profiles],
-    env: { SHOPMESH_SECRET: "the secret of this measurement" },
     stdio: ["ignore", "ignore", "inherit", "ipc"],
+    serialization: "advanced",
   });
   let reply: (value: number) => void = () => {};
   child.on("message", (value) => reply(Number(value)));
@@ -214,7 +113,7 @@ async function measure(server: Child, client: Child): Promise<{ readonly server:
   return { server: (after[0] - before[0]) / CALLS, client: (after[1] - before[1]) / CALLS };
 }
 
-async function makeSetup(): Promise<Setup> {
+async function makeSetup(secured: boolean): Promise<Setup> {
   const { publicKey, privateKey } = await generateKeyPair(TOKEN_ALGORITHM, { extractable: true });
   const token = await new SignJWT({ kind: "customer", roles: ["admin"], sid: "ses_01jw9z8k7m6n5p4q3r2s1t0v9x" })
     .setProtectedHeader({ alg: TOKEN_ALGORITHM, kid: "bench" })
@@ -224,12 +123,24 @@ async function makeSetup(): Promise<Setup> {
     .setIssuedAt()
     .setExpirationTime("15m")
     .sign(privateKey);
-  return { token, key: { ...(await exportJWK(publicKey)), kid: "bench" } };
+  const authority = await createTestAuthority();
+  const certificates = { inventory: await authority.issue("inventory"), gateway: await authority.issue("gateway") };
+  const key = { ...(await exportJWK(publicKey)), kid: "bench" };
+  return { token, key, certificates: secured ? certificates : undefined };
 }
 
 async function main(profiles: string | undefined): Promise<void> {
-  const setup = await makeSetup();
   const file = await bundle();
+  process.stdout.write(
+    `load average ${loadavg()
+      .map((one) => one.toFixed(1))
+      .join(", ")}\n`,
+  );
+  await compare("plain text", file, await makeSetup(false), profiles);
+  await compare("mutual TLS", file, await makeSetup(true), profiles);
+}
+
+async function compare(name: string, file: string, setup: Setup, profiles: string | undefined): Promise<void> {
   const children: Child[] = [];
   const start = (): Child => {
     const child = startChild(file, profiles);
@@ -260,8 +171,8 @@ async function main(profiles: string | undefined): Promise<void> {
       figures.ourServer?.push((await measure(pairs.ourServer.server, pairs.ourServer.client)).server);
       figures.ourClient?.push((await measure(pairs.ourClient.server, pairs.ourClient.client)).client);
     }
-    print("server", figures.bareServer ?? [], figures.ourServer ?? []);
-    print("client", figures.bareClient ?? [], figures.ourClient ?? []);
+    print(`${name}, server`, figures.bareServer ?? [], figures.ourServer ?? []);
+    print(`${name}, client`, figures.bareClient ?? [], figures.ourClient ?? []);
   } finally {
     for (const { process: child } of children) child.disconnect();
   }

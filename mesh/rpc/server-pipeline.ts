@@ -3,6 +3,7 @@ import { meshFailure, type RpcError } from "#mesh/contract/errors.ts";
 import { authorize } from "#mesh/identity/authorize.ts";
 import { tokenInvalid } from "#mesh/identity/user-tokens.ts";
 import { CLIENT_ADDRESS_KEY } from "#mesh/identity/workload.ts";
+import { random } from "#mesh/random.ts";
 import type { CallPlaces, Principal } from "#mesh/rpc/admission.ts";
 import type { Call, User } from "#mesh/rpc/call.ts";
 import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
@@ -160,7 +161,7 @@ function placesFor({ caller, route }: CallState): CallPlaces {
 }
 
 function overloaded(message: string): RpcError {
-  return meshFailure("OVERLOADED", message, { retryDelayMs: OVERLOAD_RETRY_MS * (0.5 + Math.random()) });
+  return meshFailure("OVERLOADED", message, { retryDelayMs: OVERLOAD_RETRY_MS * (0.5 + random()) });
 }
 
 /** Whose share a stream takes: the user's; without one that of the address the gateway names, or of the calling service. */
