@@ -1,18 +1,17 @@
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
-import { meshFailure, type RpcError } from "#mesh/contract/errors.ts";
+import { meshFailure } from "#mesh/contract/errors.ts";
 import { authorize } from "#mesh/identity/authorize.ts";
 import { tokenInvalid } from "#mesh/identity/user-tokens.ts";
 import { CLIENT_ADDRESS_KEY } from "#mesh/identity/workload.ts";
-import { random } from "#mesh/random.ts";
 import type { CallPlaces, Principal } from "#mesh/rpc/admission.ts";
 import type { Call, User } from "#mesh/rpc/call.ts";
 import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
 import { type CallState, newState, type Route, type ServedCall } from "#mesh/rpc/call-state.ts";
-import { MAX_METADATA_BYTES, MAX_STREAMS_PER_USER, OVERLOAD_RETRY_MS } from "#mesh/rpc/limits.ts";
+import { MAX_METADATA_BYTES, MAX_STREAMS_PER_USER } from "#mesh/rpc/limits.ts";
 import { ServerCall, type ServerCallEvents } from "#mesh/rpc/server-call.ts";
 import { type Answer, refusalToAnswer, toAnswer } from "#mesh/rpc/server-errors.ts";
 import { logCall, logLateFailure } from "#mesh/rpc/server-log.ts";
-import { deadlineExceeded } from "#mesh/rpc/status.ts";
+import { deadlineExceeded, overloaded } from "#mesh/rpc/status.ts";
 import { newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 
 /** How far the clocks and timers of both sides of a call may be apart. */
@@ -158,10 +157,6 @@ function admit(call: ServedCall): void {
 function placesFor({ caller, route }: CallState): CallPlaces {
   const { shoppers, services } = route.parts.admission.calls;
   return caller === GATEWAY ? shoppers : services;
-}
-
-function overloaded(message: string): RpcError {
-  return meshFailure("OVERLOADED", message, { retryDelayMs: OVERLOAD_RETRY_MS * (0.5 + random()) });
 }
 
 /** Whose share a stream takes: the user's; without one that of the address the gateway names, or of the calling service. */

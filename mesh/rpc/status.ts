@@ -4,6 +4,8 @@ import { Code } from "#gen/google/rpc/code.ts";
 import { BadRequest, ErrorInfo, RetryInfo } from "#gen/google/rpc/error_details.ts";
 import { Status } from "#gen/google/rpc/status.ts";
 import { type CodeName, type MeshReason, meshFailure, RpcError, type Violation } from "#mesh/contract/errors.ts";
+import { random } from "#mesh/random.ts";
+import { OVERLOAD_RETRY_MS } from "#mesh/rpc/limits.ts";
 import { PUSHBACK_KEY } from "#mesh/rpc/retry-rules.ts";
 
 /** How a call ends on the wire, in the terms of grpc-js. */
@@ -179,6 +181,11 @@ export function reasonOfBareStatus(code: CodeName, message: string): MeshReason 
   // grpc-js tells a message over the limit from other exhaustion by its text alone.
   if (code === "RESOURCE_EXHAUSTED" && message.includes("larger than")) return "MESSAGE_TOO_LARGE";
   return reasonByCode[code] ?? "INTERNAL";
+}
+
+/** The failure of a call that finds no room; who shed it is `service`. Not all are told to come again at the same time. */
+export function overloaded(message: string, service = ""): RpcError {
+  return meshFailure("OVERLOADED", message, { domain: service, retryDelayMs: OVERLOAD_RETRY_MS * (0.5 + random()) });
 }
 
 /** The failure of a call whose time is up, on either side of it. */

@@ -7,6 +7,7 @@ import type { RpcError } from "#mesh/contract/errors.ts";
 import type { Cluster, Endpoint, EndpointSource } from "#mesh/discovery/endpoints.ts";
 import { chooseVersion } from "#mesh/discovery/route-rules.ts";
 import { random } from "#mesh/random.ts";
+import { overloaded } from "#mesh/rpc/status.ts";
 import { gatewayFailure } from "./answers.ts";
 import { type Backend, createBackend } from "./backend.ts";
 import type { GatewayLimits } from "./limits.ts";
@@ -161,8 +162,7 @@ async function connectAny(group: Group, { wanted, use, closed, limits }: Waiting
     // Not returned: by the time an awaiting caller ran, all who waited would have seen the same free place.
     if (ready !== undefined) return use(ready);
   }
-  const options = { retryDelayMs: limits.overloadRetryMs };
-  throw gatewayFailure("OVERLOADED", service, `${owner} has as many calls as it takes`, options);
+  throw overloaded(`${owner} has as many calls as it takes`, service);
 }
 
 /** The failure of a call for which no backend could be reached. */

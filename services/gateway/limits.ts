@@ -38,7 +38,6 @@ export interface GatewayLimits {
   readonly maxCallMs: number;
   readonly deadlineGraceMs: number;
   readonly cutOffMs: number;
-  readonly overloadRetryMs: number;
   readonly replayBytes: number;
   readonly connectTimeoutMs: number;
   readonly reconnectMinMs: number;
@@ -139,8 +138,6 @@ export const defaultLimits: GatewayLimits = {
   deadlineGraceMs: 2 * SECOND_MS,
   /** How long a stream that was destroyed has to be gone; its connection is cut then. One turn of the loop is usual. */
   cutOffMs: 1 * SECOND_MS,
-  /** When a call that was shed should come again. */
-  overloadRetryMs: 250,
   /** How much of a request is kept until the first answer, to send it again to another instance. */
   replayBytes: 64 * KIB,
 

@@ -6,6 +6,7 @@ import { CLIENT_ADDRESS_KEY, sharedSecretIdentity } from "#mesh/identity/workloa
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import type { Faults } from "#mesh/rpc/faults.ts";
 import { createRetryBudgets } from "#mesh/rpc/retry-rules.ts";
+import { overloaded } from "#mesh/rpc/status.ts";
 import { formatTraceparent, newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 import { answerFailure, gatewayFailure } from "./answers.ts";
 import type { Backends } from "./backends.ts";
@@ -51,7 +52,7 @@ export function createRouter({ routes, backends, places, faults, secret, stats, 
     stats.begin();
     const giveBack = places.take(connection.peer);
     if (giveBack === undefined) {
-      stats.end(shed(stream, route, limits));
+      stats.end(shed(stream, route));
       return;
     }
     const given = received.parsed[TRACEPARENT_KEY];
@@ -104,9 +105,8 @@ export function createRouter({ routes, backends, places, faults, secret, stats, 
 }
 
 /** Tells a call to come again: the gateway passes as many as it may, in all or for the caller's address. */
-function shed(stream: ServerHttp2Stream, { service }: Route, { overloadRetryMs }: GatewayLimits): RpcError {
-  const options = { retryDelayMs: overloadRetryMs };
-  const failure = gatewayFailure("OVERLOADED", service, "the gateway passes too many calls", options);
+function shed(stream: ServerHttp2Stream, { service }: Route): RpcError {
+  const failure = overloaded("the gateway passes too many calls", service);
   answerFailure(stream, failure, service);
   return failure;
 }
