@@ -18,7 +18,7 @@ let dataDir: string;
 
 beforeEach(async () => {
   dataDir = await temporaryFolder();
-  control = await startControl({ dataDir });
+  control = await startControl({ dataDir, joinDoor: true });
 });
 afterEach(async () => {
   await control.close();
@@ -158,7 +158,7 @@ const operator = () => control.mesh.mesh("operator").client(CertificateService);
 async function restart(): Promise<void> {
   const now = control.clock.now();
   await control.close();
-  control = await startControl({ dataDir, now });
+  control = await startControl({ dataDir, now, joinDoor: true });
 }
 
 function key(): Buffer {

@@ -29,7 +29,6 @@ export interface Publisher {
   isKnown(subject: "trust"): boolean;
   /** What one watcher is sent, for as long as it sends requests and `signal` does not abort. */
   follow(requests: AsyncIterable<StreamResourcesRequest>, signal: AbortSignal): AsyncGenerator<StreamResourcesResponse>;
-  readonly watchers: number;
   /** Ends all streams and all waits. */
   close(): void;
 }
@@ -66,10 +65,6 @@ class StreamPublisher implements Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
-  }
-
-  get watchers(): number {
-    return this.#followers.size;
   }
 
   changed(subjects: readonly Subject[]): void {

@@ -95,7 +95,6 @@ export interface Registry {
   endpointsOf(service: string): readonly Instance[];
   /** The versions of a service that are registered and not about to end. */
   versionsOf(service: string): ReadonlySet<string>;
-  has(service: string): boolean;
 }
 
 /** A registry that knows these instances from before a restart: they are UNCONFIRMED. */
@@ -191,10 +190,6 @@ class LeaseRegistry implements Registry {
   versionsOf(service: string): ReadonlySet<string> {
     const staying = this.#of(service).filter(({ state }) => state !== "DRAINING");
     return new Set(staying.map(({ instance }) => instance.version));
-  }
-
-  has(service: string): boolean {
-    return this.#services.has(service);
   }
 
   /** After a standstill of this process nobody is late by their own fault: all leases begin anew. */

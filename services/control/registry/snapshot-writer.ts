@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 export interface SnapshotWriter {
   /** Says that there is something new to write. */
   changed(): void;
-  /** Resolves when all that changed is written, or could not be. From then on nothing is. */
+  /** Resolves when all that changed is written, or could not be, which is tried once more. From then on nothing is. */
   close(): Promise<void>;
 }
 
@@ -53,6 +53,7 @@ export function createSnapshotWriter({ write, log }: SnapshotWriterOptions): Sna
       isClosed = true;
       clearTimeout(retry);
       await running;
+      if (isDirty) await run();
     },
   };
 }

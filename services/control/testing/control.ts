@@ -28,7 +28,7 @@ export interface TestControl {
   register(instance?: Partial<Instance>, caller?: string): Promise<Registration>;
   /** Follows services as some workload does, from the first response on. */
   watch(services: readonly string[], options?: WatchOptions): Promise<Watch>;
-  /** Where the join door is. */
+  /** Where the join door is. Throws when it was not asked for. */
   readonly door: JoinDoor;
   close(): Promise<void>;
 }
@@ -38,6 +38,8 @@ export interface ControlOptions {
   readonly dataDir?: string;
   /** The time that it is; the present unless given. */
   readonly now?: Date;
+  /** Whether the join door is to be open. */
+  readonly joinDoor?: boolean;
 }
 
 export interface WatchOptions {
@@ -99,13 +101,16 @@ export async function startControl(options: ControlOptions = {}): Promise<TestCo
   );
   if (opened === undefined) throw new Error("the control plane was not opened");
   const control = opened;
-  const door = await openDoor(control, mesh);
+  const door = options.joinDoor === true ? await openDoor(control, mesh) : undefined;
   const call = (workload: string): OwnCall => mesh.mesh(workload).background({ name: "test", timeoutMs: TIMEOUT_MS });
   return {
     control,
     mesh,
     clock,
-    door: { address: door.address, trustFile: join(dataDir, "trust.pem") },
+    get door() {
+      if (door === undefined) throw new Error("the join door was not opened");
+      return { address: door.address, trustFile: join(dataDir, "trust.pem") };
+    },
     call,
     async advance(ms) {
       clock.advance(ms);
@@ -116,7 +121,7 @@ export async function startControl(options: ControlOptions = {}): Promise<TestCo
     watch: (services, watchOptions) => watch(mesh, services, watchOptions),
     async close() {
       control.freeze();
-      await door.close();
+      await door?.close();
       await mesh.close();
       await control.close();
       if (options.dataDir === undefined) await removeFolder(dataDir);
