@@ -138,7 +138,7 @@ test("tells payments where the payment gateway is, and the gateway where all ser
   const payments = await environment("payments-1");
   expect(payments.SHOPMESH_PAYMENT_GATEWAY_URL).toBe(`http://127.0.0.1:${portOf("payment-gateway")}`);
   const gateway = await environment("gateway-1");
-  expect(gateway.SHOPMESH_PORT).toBe("8080");
+  expect(gateway).toMatchObject({ SHOPMESH_PORT: "8080", SHOPMESH_PUBLIC_SOCKET: "handed" });
   const { control: _, ...services } = targetsOf(plan.places);
   expect(JSON.parse(gateway.SHOPMESH_TARGETS ?? "")).toEqual(services);
 });

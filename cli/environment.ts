@@ -19,7 +19,7 @@ export async function environmentOf(place: Place, version: string, plan: RunPlan
   return {
     ...member,
     ...(await joinEnv(place.kind.name, plan)),
-    ...(place.kind.name === gatewayName ? { SHOPMESH_PORT: String(plan.publicPort) } : {}),
+    ...(place.kind.name === gatewayName ? gatewayEnv(plan) : {}),
     ...(await databaseAccess(place, plan)),
     ...(place.kind.name === "payments" ? await paymentGatewayAccess(place, plan) : {}),
   };
@@ -68,6 +68,11 @@ async function joinEnv(service: string, plan: RunPlan): Promise<Environment> {
     SHOPMESH_JOIN_TOKEN: await makeJoinToken({ key, service, id: randomUUID(), now: clock.now() }),
     SHOPMESH_TRUST_FILE: join(controlDir, "trust.pem"),
   };
+}
+
+/** All gateways accept on one socket, which we hold: nobody is refused while one takes the place of another. */
+function gatewayEnv({ publicPort }: RunPlan): Environment {
+  return { SHOPMESH_PORT: String(publicPort), SHOPMESH_PUBLIC_SOCKET: "handed" };
 }
 
 function controlEnv({ joinAddress, controlDir, secrets, env }: RunPlan): Environment {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
+import { bindPublicSocket, type PublicSocket } from "#mesh/public-socket.ts";
 import { checkNodeVersion } from "./checks/node-version.ts";
 import { checkPublicPort, findFreePorts, loopback } from "./checks/ports.ts";
 import { type DataFolder, dataFolder, prepareDataFolder } from "./data/folder.ts";
@@ -18,7 +19,7 @@ import { describePostgres, describeRun } from "./run-state.ts";
 import { createFleet, type Fleet } from "./supervisor/fleet.ts";
 import type { Program } from "./supervisor/process.ts";
 import { defaultRestartPolicy } from "./supervisor/restart-policy.ts";
-import { type Kind, supervisorName } from "./topology.ts";
+import { gatewayName, type Kind, supervisorName } from "./topology.ts";
 
 /** One run of the shop, from the first process on. */
 export interface Run {
@@ -68,7 +69,11 @@ export async function openRun(folder: DataFolder, context: Context): Promise<Run
   const { plan, places } = await planRun(folder, context, (service) => databaseUrls.get(service));
   const store = createReleaseStore({ dir: folder.releasesDir, programsDir: fileURLToPath(programsDir), clock });
   const releases = await Promise.all(kinds.map((kind) => takeRelease(kind, store)));
-  const programOf = (place: Place, release: Release): Program => planProgram(place, release, plan);
+  const socket = await claimPublicPort(context);
+  const programOf = (place: Place, release: Release): Program => {
+    const program = planProgram(place, release, plan);
+    return place.kind.name === gatewayName ? { ...program, socket } : program;
+  };
   const { fleet, stop, tell } = openFleet(folder, context, {
     plan,
     targets: () => ({ ...targetsOf(plan.places), ...supervisor }),
@@ -129,6 +134,15 @@ function openFleet(
   const stop = (): Promise<void> => fleet.stop({ graceMs: stopGraceMs, hasten });
   cleanup.add("the processes", stop);
   return { fleet, stop, tell };
+}
+
+/** The public port is ours for the whole run, whoever of the gateways comes and goes. */
+async function claimPublicPort({ port, cleanup }: Context): Promise<PublicSocket> {
+  const socket = await bindPublicSocket({ host: loopback, port }).catch((error: unknown) => {
+    throw new OperatorError(`port ${port} can't be opened: ${messageOf(error)}`, { cause: error });
+  });
+  cleanup.add("the public port", socket.close);
+  return socket;
 }
 
 /** Asks until there is an answer, and keeps it. */

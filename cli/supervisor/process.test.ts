@@ -1,4 +1,7 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { bindPublicSocket } from "#mesh/public-socket.ts";
 import { createProcessLog, type ProcessLog } from "../logs/process-log.ts";
 import {
   captureOutput,
@@ -109,4 +112,37 @@ test("reports a program that cannot be started", async () => {
   const gone = { ...workshop.program("gone", ""), file: "/nonexistent/program.mjs" };
   expect(await (await startProgram(gone, logTo([]))).ready).toBe(false);
   expect(await running.ready).toBe(false);
+});
+
+test("hands a socket to each that is started, and nobody is refused while one follows the other", async () => {
+  const socket = await bindPublicSocket({ host: "127.0.0.1", port: 0 });
+  const program = workshop.program(
+    "acceptor",
+    `import { createServer } from "node:net";
+     const server = createServer((peer) => peer.end(String(process.pid)));
+     process.on("message", (_, handle) => server.listen(handle, () => process.send({ type: "ready" })));
+     process.on("SIGTERM", () => server.close(() => process.exit(0)));`,
+  );
+  const ask = async (): Promise<number> => {
+    const peer = connect(socket.port, "127.0.0.1");
+    const [answer] = await once(peer, "data");
+    return Number(answer);
+  };
+  const startOne = async (): Promise<RunningProcess> => {
+    const running = await startProgram({ ...program, socket }, logTo([]));
+    expect(await running.ready).toBe(true);
+    return running;
+  };
+  const first = await startOne();
+  expect(await ask()).toBe(first.pid);
+  first.kill();
+  await first.exited;
+  const waiting = ask();
+  const second = await startOne();
+  expect(await waiting).toBe(second.pid);
+  const third = await startOne();
+  await second.stop({ graceMs: 10_000 });
+  expect(await ask()).toBe(third.pid);
+  await third.stop({ graceMs: 10_000 });
+  socket.close();
 });

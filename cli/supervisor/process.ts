@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
+import type { PublicSocket } from "#mesh/public-socket.ts";
 import type { ProcessLog } from "../logs/process-log.ts";
 
 /** A program to run as a process of its own. */
@@ -22,6 +23,8 @@ export interface Program {
   readonly env: () => Promise<Readonly<Record<string, string>>>;
   /** The port it serves on, for the operator's eyes. */
   readonly port: number;
+  /** What it listens on besides: ours, handed to it at each start. */
+  readonly socket?: Pick<PublicSocket, "handTo">;
 }
 
 /** How a process ended. */
@@ -66,6 +69,7 @@ export function startProcess(program: Program, env: Readonly<Record<string, stri
   });
   child.stdout?.on("data", (chunk: Buffer) => log.stdout(chunk));
   child.stderr?.on("data", (chunk: Buffer) => log.stderr(chunk));
+  if (child.pid !== undefined) program.socket?.handTo(child);
   const exited = watchExit(child).finally(() => log.end());
   let ended = false;
   const done = exited.then(() => {
