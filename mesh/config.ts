@@ -2,13 +2,25 @@
 export interface MeshConfig {
   /** Where to listen; port 0 takes any free one. */
   readonly listen: { readonly host: string; readonly port: number };
-  /** The instances of each service as `host:port`, by the name of the service's folder. */
+  /** The host at which others reach what listens here. */
+  readonly advertise: string;
+  /** Where the control plane listens, as `host:port`; undefined where there is none. */
+  readonly control: string | undefined;
+  /** How services are found: by the control plane, or by names that the network resolves. */
+  readonly discovery: Discovery;
+  /** With `dns`, under which name each service is found: `{service}.shop.svc.cluster.local:9000`. */
+  readonly dnsTarget: string | undefined;
+  /**
+   * The instances of services as `host:port`, by the name of the service's folder: those named here are found here,
+   * whatever else says where they are.
+   */
   readonly targets: Readonly<Record<string, readonly string[]>>;
   /** Shared by the processes of one shop; proves who calls until certificates do. */
   readonly secret: string;
   readonly logLevel: LogLevel;
-  /** Which instance of the service this is, for logs. */
+  /** Which instance of the service this is: `cart-2`, or a number. */
   readonly instance: string;
+  /** Which build this is; splits of traffic name it. */
   readonly version: string;
   /** The service's own database. Reading it throws a `ConfigError` when none is set. */
   readonly databaseUrl: string;
@@ -26,6 +38,9 @@ export interface JoinConfig {
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
+
+const discoveries = ["mesh", "dns"] as const;
+export type Discovery = (typeof discoveries)[number];
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -45,13 +60,19 @@ const MIN_SECRET_LENGTH = 16;
 /** Reads `SHOPMESH_*`. Throws a `ConfigError` that names the first setting which is missing or malformed. */
 export function readMeshConfig(environment: Environment = process.env): MeshConfig {
   const databaseUrl = environment.SHOPMESH_DATABASE_URL;
+  const listen = parseListen(readSetting("SHOPMESH_LISTEN", { default: "127.0.0.1:0", environment }));
+  const discovery = parseDiscovery(readSetting("SHOPMESH_DISCOVERY", { default: "mesh", environment }));
   return {
-    listen: parseListen(readSetting("SHOPMESH_LISTEN", { default: "127.0.0.1:0", environment })),
+    listen,
+    advertise: parseAdvertise(readSetting("SHOPMESH_ADVERTISE", { default: listen.host, environment })),
+    control: parseControl(readSetting("SHOPMESH_CONTROL", { default: "", environment })),
+    discovery,
+    dnsTarget: parseDnsTarget(readSetting("SHOPMESH_DNS_TARGET", { default: "", environment }), discovery),
     targets: parseTargets(readSetting("SHOPMESH_TARGETS", { default: "{}", environment })),
     secret: parseSecret(readSetting("SHOPMESH_SECRET", { environment })),
     logLevel: parseLogLevel(readSetting("SHOPMESH_LOG_LEVEL", { default: "info", environment })),
-    instance: readSetting("SHOPMESH_INSTANCE", { default: "1", environment }),
-    version: readSetting("SHOPMESH_VERSION", { default: "dev", environment }),
+    instance: parseName("SHOPMESH_INSTANCE", { default: "1", environment }, /^[a-z0-9][a-z0-9-]{0,62}$/),
+    version: parseName("SHOPMESH_VERSION", { default: "dev", environment }, /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/),
     get databaseUrl() {
       if (databaseUrl === undefined || databaseUrl === "") throw missing("SHOPMESH_DATABASE_URL");
       return databaseUrl;
@@ -103,6 +124,42 @@ function parseListen(value: string, name = "SHOPMESH_LISTEN"): MeshConfig["liste
     throw new ConfigError(`${name} must be host:port, not ${JSON.stringify(value)}`);
   }
   return { host, port };
+}
+
+function parseAdvertise(value: string): string {
+  const host = value.replace(/^\[(.*)\]$/, "$1");
+  if (!/^[^\s[\]/]{1,253}$/.test(host)) {
+    throw new ConfigError(`SHOPMESH_ADVERTISE must be a name or an address, not ${JSON.stringify(value)}`);
+  }
+  return host;
+}
+
+function parseControl(value: string): string | undefined {
+  if (value === "") return undefined;
+  if (!isAddress(value)) throw new ConfigError(`SHOPMESH_CONTROL must be host:port, not ${JSON.stringify(value)}`);
+  return value;
+}
+
+function parseDiscovery(value: string): Discovery {
+  const discovery = discoveries.find((name) => name === value);
+  if (discovery === undefined) throw new ConfigError(`SHOPMESH_DISCOVERY must be one of ${discoveries.join(", ")}`);
+  return discovery;
+}
+
+function parseDnsTarget(value: string, discovery: Discovery): string | undefined {
+  if (discovery !== "dns") return undefined;
+  if (!/^[^\s:]*\{service\}[^\s:{}]*:\d{1,5}$/.test(value)) {
+    throw new ConfigError(
+      `SHOPMESH_DNS_TARGET must be like {service}.shop.svc.cluster.local:9000, not ${JSON.stringify(value)}`,
+    );
+  }
+  return value;
+}
+
+function parseName(name: string, options: Parameters<typeof readSetting>[1], form: RegExp): string {
+  const value = readSetting(name, options);
+  if (!form.test(value)) throw new ConfigError(`${name} must match ${form.source}, not ${JSON.stringify(value)}`);
+  return value;
 }
 
 function parseTargets(value: string): MeshConfig["targets"] {

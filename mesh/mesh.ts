@@ -1,11 +1,15 @@
 import { performance } from "node:perf_hooks";
 import { logVerbosity, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
 import type { Logger } from "pino";
+import { DiscoveryService } from "#gen/mesh/v1/discovery_service.contract.ts";
+import { RegistryService } from "#gen/mesh/v1/registry_service.contract.ts";
 import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract.ts";
 import { type Clock, systemClock } from "#mesh/clock.ts";
 import type { MeshConfig } from "#mesh/config.ts";
 import type { Client, Contract, Implementation } from "#mesh/contract/contract.ts";
-import { type EndpointSource, staticEndpoints } from "#mesh/discovery/endpoints.ts";
+import type { EndpointSource } from "#mesh/discovery/endpoints.ts";
+import { createMembership } from "#mesh/discovery/membership.ts";
+import type { Registration } from "#mesh/discovery/registration.ts";
 import { type CertificateSource, firstCertificates } from "#mesh/identity/certificates.ts";
 import { identityServiceKeys } from "#mesh/identity/identity-service-keys.ts";
 import { createKeyRing, KEY_FETCH_TIMEOUT_MS, type SigningKeySource } from "#mesh/identity/key-ring.ts";
@@ -26,7 +30,7 @@ import type { Queue } from "#mesh/rpc/pressure.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createRefusalLog } from "#mesh/rpc/refusal-log.ts";
 import { createRetryBudgets } from "#mesh/rpc/retry-rules.ts";
-import { type RunningServer, startServer } from "#mesh/rpc/server.ts";
+import { type RunningServer, type StartOptions, startServer } from "#mesh/rpc/server.ts";
 import { SHUTDOWN_BOUNDS, type ShutdownBounds } from "#mesh/rpc/server-shutdown.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 
@@ -92,6 +96,10 @@ export interface MeshParts {
 /** The mesh as one process holds it, without the process: nothing listens to signals, nobody exits. */
 export interface MeshNode extends Omit<Mesh, "serve"> {
   serve(options: ServeOptions): Promise<RunningServer>;
+  /** Where the instances of each service are. */
+  readonly endpoints: EndpointSource;
+  /** Makes what listens at a port known to others. `serve` does it by itself; for a process that takes calls otherwise. */
+  register(port: number): Registration;
   /** Closes the connections to other services. */
   close(): void;
 }
@@ -111,8 +119,10 @@ export function createMesh(name: string, config: MeshConfig): Mesh {
 
 /** A mesh without process hooks, for tests and for processes that have several. */
 export function createMeshNode(name: string, config: MeshConfig, given: Partial<MeshParts> = {}): MeshNode {
-  const parts = withDefaults(name, config, given);
-  const { log, clock } = parts;
+  const common = withDefaults(name, config, given);
+  const { log, clock } = common;
+  const membership = createMembership({ name, config, startTime: clock.now(), log });
+  const parts = { ...common, endpoints: given.endpoints ?? membership.endpoints };
   // Its own lines are not ours in form, and some show the values of headers.
   if (!log.isLevelEnabled("debug")) setLogVerbosity(logVerbosity.NONE);
   const queues: Queue[] = [];
@@ -123,13 +133,19 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
   const channels = createChannels({ endpoints: parts.endpoints }, parts.startupGraceMs, certificates);
   const faults = followFaults(parts.endpoints, name);
   const budgets = createRetryBudgets();
-  const closeClients = (): void => {
+  const close = (): void => {
+    membership.close();
     faults.close();
     channels.close();
   };
-  const client = <C extends Contract>(contract: C): Client<C> =>
-    createClient({ log, workloads, channels, faults, budgets }, contract);
+  const client = <C extends Contract>(contract: C): Client<C> => {
+    // So that it is known where the service is before the first call.
+    parts.endpoints.watch(contract.owner, () => {});
+    return createClient({ log, workloads, channels, faults, budgets }, contract);
+  };
   const background = (options: BackgroundOptions): OwnCall => backgroundCall(options, log);
+  membership.join({ discovery: client(DiscoveryService), registry: client(RegistryService), background });
+  const register = (port: number): Registration => membership.register(port, stats.read);
   let ownKeys = given.signingKeys;
   const publishedKeys = identityServiceKeys(client(IdentityService), (signal) =>
     background({ name: "signing-keys", timeoutMs: KEY_FETCH_TIMEOUT_MS, signal }),
@@ -147,24 +163,25 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
     stats,
     client,
     background,
+    endpoints: parts.endpoints,
+    register,
     verifyUser: async (token) => users.verify(token),
     serve(options) {
       ownKeys = options.signingKeys ?? ownKeys;
       queues.push(...(options.queues ?? []));
-      return serve({ config, parts, certificates, workloads, users, calls, stats, closeClients }, options);
+      return serve({ config, parts, certificates, workloads, users, calls, stats, register, close }, options);
     },
-    close: closeClients,
+    close,
   };
 }
 
-type CommonParts = Omit<MeshParts, "signingKeys" | "certificates" | "stats">;
+type CommonParts = Omit<MeshParts, "signingKeys" | "certificates" | "stats" | "endpoints">;
 
 function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts>): CommonParts {
   const { instance, version, logLevel: level } = config;
   return {
     clock: given.clock ?? systemClock,
     log: given.log ?? createLogger({ workload: name, instance, version, level }),
-    endpoints: given.endpoints ?? staticEndpoints(config.targets),
     descriptors: given.descriptors ?? readDescriptors,
     startupGraceMs: given.startupGraceMs ?? STARTUP_GRACE_MS,
     minConcurrentCalls: given.minConcurrentCalls ?? MIN_CONCURRENT_CALLS,
@@ -182,19 +199,30 @@ interface Serving {
   readonly users: UserTokens;
   readonly calls: CallAdmission;
   readonly stats: CallStats;
-  readonly closeClients: () => void;
+  readonly register: MeshNode["register"];
+  readonly close: () => void;
 }
+
+/** How long a process that starts waits to be known. Without control it serves all the same, and registers later. */
+const REGISTER_WAIT_MS = 1_000;
 
 async function serve(serving: Serving, options: ServeOptions): Promise<RunningServer> {
   const { config, certificates } = serving;
   if (certificates !== undefined) await firstCertificates(certificates);
   const door = options.joinDoor && (await open(serving, { ...options.joinDoor, door: "joining" }));
   const listener = { listen: config.listen, services: options.services, door: "workloads" as const };
-  return open(serving, listener, async () => {
-    await door?.close();
-    await options.close?.();
-    serving.closeClients();
+  let registration: Registration | undefined;
+  const server = await open(serving, listener, {
+    leave: async () => registration?.leave(),
+    async close() {
+      await door?.close();
+      await options.close?.();
+      serving.close();
+    },
   });
+  registration = serving.register(server.port);
+  await registration.registered(REGISTER_WAIT_MS);
+  return server;
 }
 
 interface Listener {
@@ -203,7 +231,11 @@ interface Listener {
   readonly door: Door;
 }
 
-function open(serving: Serving, listener: Listener, close?: () => Promise<void>): Promise<RunningServer> {
+function open(
+  serving: Serving,
+  listener: Listener,
+  { leave, close }: Partial<Pick<StartOptions, "leave" | "close">> = {},
+): Promise<RunningServer> {
   const { parts, certificates, workloads, users, calls, stats } = serving;
   const { log, limits } = parts;
   const { listen, services, door } = listener;
@@ -223,6 +255,7 @@ function open(serving: Serving, listener: Listener, close?: () => Promise<void>)
     parts: { log, peers, workloads, users, admission, streamsPerClient, stats, refusals, running: new Set() },
     descriptors: parts.descriptors,
     shutdownBounds: parts.shutdownBounds,
+    leave: async () => leave?.(),
     close: async () => close?.(),
   });
 }

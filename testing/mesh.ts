@@ -118,6 +118,10 @@ export async function startTestMesh(
 export function testConfig(port = 0): MeshConfig {
   return {
     listen: { host: "127.0.0.1", port },
+    advertise: "127.0.0.1",
+    control: undefined,
+    discovery: "mesh",
+    dnsTarget: undefined,
     targets: {},
     secret: TEST_SECRET,
     logLevel: "info",

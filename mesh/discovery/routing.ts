@@ -3,6 +3,7 @@ import type { TrafficSplit } from "#gen/mesh/v1/discovery_service.ts";
 import { VERSION_KEY } from "#mesh/discovery/balancer.ts";
 import type { Cluster } from "#mesh/discovery/endpoints.ts";
 import { chooseVersion } from "#mesh/discovery/route-rules.ts";
+import { random } from "#mesh/random.ts";
 
 /** How the calls of one channel are sent on their way. */
 export interface Routing {
@@ -27,7 +28,7 @@ export function createRouting(): Routing {
       invoke(_, metadata) {
         if (split === undefined) return anywhere;
         const header = (name: string): string | undefined => metadata.get(name)[0]?.toString();
-        const version = chooseVersion(split, there, { header, random: Math.random() });
+        const version = chooseVersion(split, there, { header, random: random() });
         return version === undefined ? anywhere : { ...anywhere, pickInformation: { [VERSION_KEY]: version } };
       },
       unref() {},

@@ -4,7 +4,7 @@ import type { ServedCall } from "#mesh/rpc/call-state.ts";
 import type { Health } from "#mesh/rpc/health.ts";
 import { interrupt } from "#mesh/rpc/server-pipeline.ts";
 
-/** How long a shutdown waits, in milliseconds from its start. */
+/** How long a shutdown waits, in milliseconds from when callers have turned away. */
 export interface ShutdownBounds {
   /** For streams of answers. */
   readonly streamsMs: number;
@@ -24,18 +24,22 @@ export interface ShutdownOptions {
   readonly running: ReadonlySet<ServedCall>;
   readonly bounds: ShutdownBounds;
   readonly log: Logger;
+  /** Has callers turn away. */
+  readonly leave: () => Promise<void>;
   /** Releases what the handlers used. */
   readonly close: () => Promise<void>;
 }
 
 /**
- * Shuts a server down: health says so first, new calls are refused (callers try another instance by themselves),
- * running calls finish or are ended at the bounds, then what the handlers used is released. Takes no longer than
- * `bounds.connectionsMs` and what `close` takes.
+ * Shuts a server down. It leaves first, and takes calls meanwhile, so that no caller finds the door closed: to close
+ * connections alone does not help, since callers open them again. Then health says so, new calls are refused (those few
+ * that come try another instance by themselves), running calls finish or are ended at the bounds, and what the handlers
+ * used is released. Takes no longer than what `leave` takes, `bounds.connectionsMs` and what `close` takes.
  */
 export async function shutDown(options: ShutdownOptions): Promise<void> {
-  const { server, address, health, running, bounds, log, close } = options;
+  const { server, address, health, running, bounds, log, leave, close } = options;
   log.info("shutting down");
+  await leave();
   health.close();
   const drained = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
   const timers = [

@@ -38,6 +38,8 @@ export interface StartOptions {
   readonly parts: ServerParts;
   readonly descriptors: () => Uint8Array;
   readonly shutdownBounds: ShutdownBounds;
+  /** Has callers turn away, before the server refuses them. Bounded. */
+  readonly leave: () => Promise<void>;
   /** Releases what the handlers used, after the last call has ended. */
   readonly close: () => Promise<void>;
 }
@@ -105,9 +107,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     host,
     port,
     close() {
-      const { shutdownBounds: bounds, close: release } = options;
+      const { shutdownBounds: bounds, leave, close: release } = options;
       const { running, log } = parts;
-      closing ??= shutDown({ server, address: `${host}:${port}`, health, running, bounds, log, close: release });
+      closing ??= shutDown({ server, address: `${host}:${port}`, health, running, bounds, log, leave, close: release });
       return closing;
     },
   };

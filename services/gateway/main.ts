@@ -1,7 +1,6 @@
 import { contracts } from "#gen/contracts.ts";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
 import { readMeshConfig, readSetting } from "#mesh/config.ts";
-import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
 import { createMeshNode } from "#mesh/mesh.ts";
 import { receivePublicSocket } from "#mesh/public-socket.ts";
 import { createCallStats } from "#mesh/rpc/call-stats.ts";
@@ -19,16 +18,15 @@ try {
   const handed = isHanded(readSetting("SHOPMESH_PUBLIC_SOCKET", { default: "own" }));
   const { instance, version, logLevel } = config;
   const log = createLogger({ workload: "gateway", instance, version, level: logLevel });
-  const endpoints = staticEndpoints(config.targets);
   const stats = createCallStats(() => defaultLimits.maxCalls);
-  const mesh = createMeshNode("gateway", config, { log, endpoints, stats });
+  const mesh = createMeshNode("gateway", config, { log, stats });
   const { handleWebhook } = mesh.client(PaymentService).try;
   const gateway = await startGateway({
     host,
     port,
     socket: handed ? await receivePublicSocket() : undefined,
     contracts,
-    endpoints,
+    endpoints: mesh.endpoints,
     payments: { handleWebhook, call: (options) => mesh.background({ name: "webhook", ...options }) },
     secret: config.secret,
     descriptors: readDescriptors,
@@ -36,7 +34,12 @@ try {
     log,
   });
   log.info({ host, port: gateway.port }, "serving");
-  const close = (): Promise<void> => gateway.close().then(mesh.close);
+  const registration = mesh.register(gateway.port);
+  const close = async (): Promise<void> => {
+    await registration.leave();
+    await gateway.close();
+    mesh.close();
+  };
   endWithProcess({ ...gateway, close }, log);
 } catch (error) {
   process.stderr.write(`gateway: ${explainStartFailure(error)}\n`);
