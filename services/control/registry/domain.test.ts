@@ -62,6 +62,17 @@ describe("a later registration under the same name", () => {
     expect(world.registered(cart(1)).services.size).toBe(0);
   });
 
+  test("leaves a process at what it last reported, when it is the same process over another stream", () => {
+    const world = started();
+    const startTime = new Date(7);
+    const first = world.register(cart(1, { startTime }));
+    world.report(first, "DRAINING");
+    expect(world.registered(cart(1, { startTime })).services.size).toBe(0);
+    expect(world.registry.list()).toMatchObject([{ state: "DRAINING" }]);
+    expect([...world.registered(cart(1, { startTime: new Date(8) })).services]).toEqual(["cart"]);
+    expect(world.names()).toEqual(["cart-1"]);
+  });
+
   test("is another instance when it is of another service", () => {
     const world = started();
     world.register(cart(1));

@@ -79,7 +79,10 @@ export interface Change {
  * An instance is known by its service and its name, so that no service can take the place of another's instance.
  */
 export interface Registry {
-  /** Takes an instance in, in the place of another one of its name. It takes calls until it reports otherwise. */
+  /**
+   * Takes an instance in, in the place of another one of its name. It takes calls until it reports otherwise; a process
+   * that registers anew is at what it last reported.
+   */
   register(instance: Instance, now: Moment): Result<Change & { readonly session: Session }, "full">;
   /** Notes a report, and extends the lease. Undefined when the session holds no more. Who drains, drains to the end. */
   report(session: Session, report: Report, now: Moment): Change | undefined;
@@ -126,9 +129,10 @@ class LeaseRegistry implements Registry {
     const before = this.#find(instance);
     if (before === undefined && this.#count >= MAX_INSTANCES) return fail("full");
     const session: Session = { instance };
-    this.#put(newcomer(instance, session, now));
+    const after = { ...newcomer(instance, session, now), ...(before === undefined ? {} : keptBy(instance, before)) };
+    this.#put(after);
     const replaced = before?.session === undefined ? [] : [before.session];
-    const isNews = before === undefined || !isHandedOut(before) || !isSameEndpoint(before.instance, instance);
+    const isNews = !isSameEndpoint(before && isHandedOut(before) ? before.instance : undefined, after);
     return ok({ session, services: new Set(isNews ? [instance.service] : []), replaced, lapsed: [] });
   }
 
@@ -249,8 +253,19 @@ function newcomer(instance: Instance, session: Session | undefined, now: Moment)
   };
 }
 
-function isSameEndpoint(a: Instance, b: Instance): boolean {
-  return a.host === b.host && a.port === b.port && a.version === b.version;
+/** What stays known of a process that registers anew, over another stream. */
+function keptBy(instance: Instance, before: Registered): Partial<Registered> {
+  const startMs = instance.startTime?.getTime();
+  if (startMs === undefined || startMs !== before.instance.startTime?.getTime()) return {};
+  const { stats, registerTime, reportTime } = before;
+  return { stats, registerTime, reportTime, state: before.state === "UNCONFIRMED" ? "SERVING" : before.state };
+}
+
+/** Whether callers find the same as before. */
+function isSameEndpoint(before: Instance | undefined, after: Registered): boolean {
+  if (!isHandedOut(after)) return before === undefined;
+  const { host, port, version } = after.instance;
+  return before?.host === host && before.port === port && before.version === version;
 }
 
 function changeOf(services: readonly string[]): Change {
