@@ -43,7 +43,7 @@ export interface OnceRequest<Request, Response> {
   readonly once: unknown;
 }
 
-/** The unary methods that change something and take a request_id. */
+/** The methods that change something and take a request_id. */
 type ChangingMethod<C extends Contract> = {
   [M in MethodName<C>]: C["methods"][M]["idempotency"] extends "NO_SIDE_EFFECTS"
     ? never
@@ -166,5 +166,17 @@ function sendTo(contract: Contract, method: string, { mesh, caller, request }: S
       : node.background({ name: "once", timeoutMs: TIMEOUT_MS });
   const rpc: unknown = Reflect.get(node.client(contract), method);
   if (typeof rpc !== "function") throw new TypeError(`${contract.name} has no method ${method}`);
-  return rpc(request, call satisfies Call);
+  return wholeOf(rpc(request, call satisfies Call));
+}
+
+/** The answer; of a method that streams, all its messages. */
+async function wholeOf(answer: unknown): Promise<unknown> {
+  if (!isStream(answer)) return answer;
+  const messages: unknown[] = [];
+  for await (const message of answer) messages.push(message);
+  return messages;
+}
+
+function isStream(answer: unknown): answer is AsyncIterable<unknown> {
+  return typeof answer === "object" && answer !== null && Symbol.asyncIterator in answer;
 }
