@@ -4,7 +4,7 @@ import { deriveJoinKey, makeJoinToken } from "#mesh/identity/join-token.ts";
 import { loopback } from "./checks/ports.ts";
 import { runIdVariable } from "./data/leftovers.ts";
 import type { Place } from "./places.ts";
-import { addressOf, type RunPlan, type Targets, targetsOf } from "./run-plan.ts";
+import { addressOf, type RunPlan, type Targets } from "./run-plan.ts";
 import { controlName, gatewayName, postgresName, simulatorName, supervisorName } from "./topology.ts";
 
 // Each process gets what it needs and nothing else: above all, no other service's database.
@@ -29,7 +29,6 @@ export async function environmentOf(place: Place, version: string, plan: RunPlan
 export async function supervisorEnv(plan: RunPlan): Promise<Environment> {
   return {
     SHOPMESH_LISTEN: `${loopback}:0`,
-    SHOPMESH_TARGETS: JSON.stringify(targetsOf(plan.places)),
     SHOPMESH_SECRET: plan.runSecret,
     SHOPMESH_INSTANCE: supervisorName,
     SHOPMESH_LOG_LEVEL: plan.logLevel,
@@ -40,20 +39,24 @@ export async function supervisorEnv(plan: RunPlan): Promise<Environment> {
 async function memberEnv({ name, port }: Place, plan: RunPlan): Promise<Environment> {
   return {
     SHOPMESH_LISTEN: `${loopback}:${port}`,
-    SHOPMESH_TARGETS: JSON.stringify(await reachableTargets(name, plan)),
+    SHOPMESH_TARGETS: JSON.stringify(await detours(name, plan)),
     SHOPMESH_SECRET: plan.runSecret,
     SHOPMESH_INSTANCE: name,
   };
 }
 
-async function reachableTargets(caller: string, { places, reach }: RunPlan): Promise<Targets> {
+/** The services to which somebody stands in between, for this caller. All others are found through control. */
+async function detours(caller: string, { places, reach }: RunPlan): Promise<Targets> {
   const services = places.all().filter(({ kind }) => kind.isService && ![gatewayName, controlName].includes(kind.name));
   const ways = services.map(async ({ name: callee, kind, port }) => {
-    return [kind.name, await reach({ caller, callee, address: `${loopback}:${port}` })] as const;
+    const address = `${loopback}:${port}`;
+    return { service: kind.name, address, reached: await reach({ caller, callee, address }) };
   });
   const targets = new Map<string, readonly string[]>();
-  for (const [service, address] of await Promise.all(ways)) {
-    targets.set(service, [...(targets.get(service) ?? []), address]);
+  const all = await Promise.all(ways);
+  const detoured = new Set(all.filter(({ address, reached }) => reached !== address).map(({ service }) => service));
+  for (const { service, reached } of all) {
+    if (detoured.has(service)) targets.set(service, [...(targets.get(service) ?? []), reached]);
   }
   return Object.fromEntries(targets);
 }
