@@ -23,7 +23,6 @@ import { createChannels, STARTUP_GRACE_MS } from "#mesh/rpc/channels.ts";
 import { createClient } from "#mesh/rpc/client.ts";
 import { type Door, WorkloadServerCredentials } from "#mesh/rpc/credentials.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
-import { followFaults } from "#mesh/rpc/faults.ts";
 import { LISTENER_LIMITS, type ListenerLimits, MAX_CONCURRENT_CALLS, MIN_CONCURRENT_CALLS } from "#mesh/rpc/limits.ts";
 import { createPeers } from "#mesh/rpc/peers.ts";
 import type { Queue } from "#mesh/rpc/pressure.ts";
@@ -32,6 +31,7 @@ import { createRefusalLog } from "#mesh/rpc/refusal-log.ts";
 import { createRetryBudgets } from "#mesh/rpc/retry-rules.ts";
 import { type RunningServer, type StartOptions, startServer } from "#mesh/rpc/server.ts";
 import { SHUTDOWN_BOUNDS, type ShutdownBounds } from "#mesh/rpc/server-shutdown.ts";
+import { followTargets } from "#mesh/rpc/targets.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 
 export type { RunningServer } from "#mesh/rpc/server.ts";
@@ -131,17 +131,17 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
   const workloads = sharedSecretIdentity(name, config.secret);
   const { certificates } = given;
   const channels = createChannels({ endpoints: parts.endpoints }, parts.startupGraceMs, certificates);
-  const faults = followFaults(parts.endpoints, name);
+  const targets = followTargets(parts.endpoints, name);
   const budgets = createRetryBudgets();
   const close = (): void => {
     membership.close();
-    faults.close();
+    targets.close();
     channels.close();
   };
   const client = <C extends Contract>(contract: C): Client<C> => {
     // So that it is known where the service is before the first call.
     parts.endpoints.watch(contract.owner, () => {});
-    return createClient({ log, workloads, channels, faults, budgets }, contract);
+    return createClient({ log, workloads, channels, targets, budgets }, contract);
   };
   const background = (options: BackgroundOptions): OwnCall => backgroundCall(options, log);
   membership.join({ discovery: client(DiscoveryService), registry: client(RegistryService), background });

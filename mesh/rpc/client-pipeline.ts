@@ -6,10 +6,11 @@ import { bearerToken, type Call } from "#mesh/rpc/call.ts";
 import { type CallContext, contextOf, epochMs } from "#mesh/rpc/call-context.ts";
 import type { Channels } from "#mesh/rpc/channels.ts";
 import { ClientCall, type Outcome } from "#mesh/rpc/client-call.ts";
-import { type Faults, type Injection, injectedFailure } from "#mesh/rpc/faults.ts";
+import { type Injection, injectedFailure } from "#mesh/rpc/faults.ts";
 import type { Method } from "#mesh/rpc/method.ts";
 import { isRetryable, type RetryBudgets } from "#mesh/rpc/retry-rules.ts";
 import { codeName, deadlineExceeded, decodeFailure } from "#mesh/rpc/status.ts";
+import type { Targets } from "#mesh/rpc/targets.ts";
 import { formatTraceparent, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 
 /** What the layers need of the process they run in. */
@@ -17,7 +18,7 @@ export interface ClientParts {
   readonly log: Logger;
   readonly workloads: WorkloadIdentity;
   readonly channels: Channels;
-  readonly faults: Faults;
+  readonly targets: Targets;
   /** What may be spent on further attempts at a service, by its folder. */
   readonly budgets: RetryBudgets;
 }
@@ -37,7 +38,7 @@ export interface Outlet {
 export async function callForOne(outlet: Outlet, input: unknown, call: Call): Promise<unknown> {
   const { method } = outlet;
   const running = begin(outlet, call);
-  const injected = outlet.parts.faults.choose(outlet.owner, method.info.path);
+  const injected = outlet.parts.targets.faultsOf(outlet.owner, method.info.path);
   if (injected !== undefined) await inject(running, injected);
   if (method.requestStream) return collect(running, input);
 
@@ -48,9 +49,10 @@ export async function callForOne(outlet: Outlet, input: unknown, call: Call): Pr
     return attempt;
   };
   const { hedgeAfterMs } = method.policy;
+  const hedged = hedgeAfterMs !== undefined && outlet.parts.targets.hasOthers(outlet.owner);
   let outcome: Outcome | undefined;
   try {
-    outcome = hedgeAfterMs === undefined ? await open().receiveOnly() : await hedge(hedgeAfterMs, running, open);
+    outcome = hedged ? await hedge(hedgeAfterMs, running, open) : await open().receiveOnly();
     if (isRetryable(outcome.end.code) && isRepeatable(method)) outcome = await retryOne(outcome, running, open);
   } finally {
     observe(running, outcome?.end);
@@ -79,7 +81,7 @@ function answerOf(method: Method, { message, end }: Outcome): unknown {
 export async function* callForStream(outlet: Outlet, input: unknown, call: Call): AsyncGenerator<unknown, void> {
   const { method } = outlet;
   const running = begin(outlet, call);
-  const injected = outlet.parts.faults.choose(outlet.owner, method.info.path);
+  const injected = outlet.parts.targets.faultsOf(outlet.owner, method.info.path);
   if (injected !== undefined) await inject(running, injected);
 
   const request = method.requestStream ? undefined : method.encodeRequest(input);

@@ -1,8 +1,6 @@
 import type { Duration } from "#gen/google/protobuf/duration.ts";
 import type { TrafficFault } from "#gen/mesh/v1/discovery_service.ts";
 import { RpcError } from "#mesh/contract/errors.ts";
-import type { EndpointSource } from "#mesh/discovery/endpoints.ts";
-import { random } from "#mesh/random.ts";
 import { codeName, reasonOfBareStatus } from "#mesh/rpc/status.ts";
 
 /** The call that a fault may hit. */
@@ -55,31 +53,4 @@ export function injectedFailure(statusCode: number, faultIds: readonly string[],
   const code = codeName(statusCode);
   const message = `${service} was not called: ${code} was injected on purpose (${faultIds.join(", ")})`;
   return new RpcError({ code, reason: reasonOfBareStatus(code, ""), message, domain: service, remote: true });
-}
-
-/** The faults that are in force, by service. */
-export interface Faults {
-  /** What the calls of this workload to a service's method meet; undefined, and cheap, when that is nothing. */
-  choose(owner: string, path: string): Injection | undefined;
-  close(): void;
-}
-
-/** Follows the faults of each service from the first call to it on. */
-export function followFaults(endpoints: EndpointSource, caller: string): Faults {
-  const byOwner = new Map<string, readonly TrafficFault[]>();
-  const unwatch: (() => void)[] = [];
-  const follow = (owner: string): readonly TrafficFault[] => {
-    byOwner.set(owner, []);
-    unwatch.push(endpoints.watch(owner, ({ faults }) => byOwner.set(owner, faults)));
-    return byOwner.get(owner) ?? [];
-  };
-  return {
-    choose(owner, path) {
-      const faults = byOwner.get(owner) ?? follow(owner);
-      return faults.length === 0 ? undefined : chooseFaults(faults, { caller, path }, random);
-    },
-    close() {
-      for (const end of unwatch.splice(0)) end();
-    },
-  };
 }

@@ -234,15 +234,32 @@ describe("a slow instance", () => {
     expect(attempts).toBe(1);
   });
 
+  test("is not asked twice when there is no other", async () => {
+    let attempts = 0;
+    const answer = deferred();
+    const server = await instances.serve({
+      async look() {
+        attempts += 1;
+        setTimeout(answer.resolve, 100);
+        await answer.promise;
+        return probeResponse();
+      },
+    });
+    const caller = instances.callerOf([addressOf(server)]);
+    await caller.client(ProbeService).look(probeRequest(), callOf(caller));
+    expect(attempts).toBe(1);
+  });
+
   test("costs no more hedges than the budget has", async () => {
     let attempts = 0;
-    const server = await instances.serve({
+    const handlers: ProbeHandlers = {
       async look() {
         attempts += 1;
         return new Promise(() => {});
       },
-    });
-    const caller = instances.callerOf([addressOf(server)]);
+    };
+    const servers = [await instances.serve(handlers), await instances.serve(handlers)];
+    const caller = instances.callerOf(servers.map(addressOf));
     const probe = caller.client(ProbeService);
     const calls = BUDGET_TOKENS * 2;
     await Promise.all(

@@ -1,9 +1,9 @@
 import type { Logger } from "pino";
 import type { EndpointSource } from "#mesh/discovery/endpoints.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
-import { followFaults } from "#mesh/rpc/faults.ts";
 import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
 import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection.ts";
+import { followTargets } from "#mesh/rpc/targets.ts";
 import { createBackends } from "./backends.ts";
 import { watchHealth } from "./health-watch.ts";
 import { defaultLimits, type GatewayLimits } from "./limits.ts";
@@ -59,14 +59,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const local = createLocalServer([health.service, ...reflection]);
   const backends = createBackends({ endpoints, limits, log, openLocal: local.open });
   const places = createShares({ total: limits.maxCalls, perAddress: limits.callsPerAddress });
-  const faults = followFaults(endpoints, "gateway");
-  const router = createRouter({ routes, backends, places, faults, secret, stats, limits, log });
+  const targets = followTargets(endpoints, "gateway");
+  const router = createRouter({ routes, backends, places, targets, secret, stats, limits, log });
   const http1 = createHttp1({ payments, places, limits, log });
 
   const watch = watchHealth({ backends, routes, health, retryMs: limits.healthRetryMs });
   const release = (): void => {
     watch.close();
-    faults.close();
+    targets.close();
     backends.close();
     local.close();
   };

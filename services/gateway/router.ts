@@ -4,9 +4,9 @@ import type { Logger } from "pino";
 import type { RpcError } from "#mesh/contract/errors.ts";
 import { CLIENT_ADDRESS_KEY, sharedSecretIdentity } from "#mesh/identity/workload.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
-import type { Faults } from "#mesh/rpc/faults.ts";
 import { createRetryBudgets } from "#mesh/rpc/retry-rules.ts";
 import { overloaded } from "#mesh/rpc/status.ts";
+import type { Targets } from "#mesh/rpc/targets.ts";
 import { formatTraceparent, newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 import { answerFailure, gatewayFailure } from "./answers.ts";
 import type { Backends } from "./backends.ts";
@@ -30,7 +30,7 @@ export interface RouterOptions {
   readonly backends: Backends;
   /** The places for calls; each takes one. */
   readonly places: Shares;
-  readonly faults: Faults;
+  readonly targets: Targets;
   readonly secret: string;
   readonly stats: CallStats;
   readonly limits: GatewayLimits;
@@ -43,7 +43,7 @@ const WORKLOAD = "gateway";
 /** The name of a service that isn't here comes from outside and may be as long as a header. */
 const MAX_NAME_CHARS = 200;
 
-export function createRouter({ routes, backends, places, faults, secret, stats, limits, log }: RouterOptions): Router {
+export function createRouter({ routes, backends, places, targets, secret, stats, limits, log }: RouterOptions): Router {
   const proof = proofHeaders(secret);
   const budgets = createRetryBudgets();
   const calls = new Set<PassThrough>();
@@ -71,7 +71,7 @@ export function createRouter({ routes, backends, places, faults, secret, stats, 
       const durationMs = performance.now() - startedAtMs;
       logCall(log, { path, route, peer: connection.peer, traceId: trace.traceId, durationMs, outcome });
     };
-    const injected = route.owner === LOCAL_OWNER ? undefined : faults.choose(route.owner, path);
+    const injected = route.owner === LOCAL_OWNER ? undefined : targets.faultsOf(route.owner, path);
     if (injected !== undefined) log.info({ path, ...injected, traceId: trace.traceId }, "fault injected");
     const budget = budgets.of(route.owner);
     const joined = { stream, received, endStream, path, route, added, backends, injected, budget, limits, onEnd };

@@ -32,8 +32,8 @@ export interface MethodPolicy {
   readonly reasons: readonly string[];
   /**
    * For reads that are to be quick: when no answer has come after this time, the call is sent to another instance as
-   * well, and the first answer counts. Only methods without side effects may name it; each such call spends from the
-   * budget that retries spend from.
+   * well, if there is one, and the first answer counts. Only methods without side effects may name it, and no streams;
+   * each such call spends from the budget that retries spend from.
    */
   readonly hedgeAfter: Duration | undefined;
 }
