@@ -102,6 +102,7 @@ async function openIn(folder: Folder, options: ControlOptions): Promise<Control>
     lifetimeMs: options.certificateLifetimeMs,
     onChange: () => publisher.changed(["trust"]),
     isKnown: () => publisher.isKnown("trust"),
+    log,
   });
   const tokens = await openJoinTokens(folder.path, options.joinSecret);
   const failures = registrationFailures;

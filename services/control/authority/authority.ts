@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { Logger } from "pino";
 import type { Clock } from "#mesh/clock.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import {
@@ -36,6 +37,7 @@ export interface AuthorityOptions {
   readonly onChange: () => void;
   /** Whether all watchers have acknowledged the authorities as they are. */
   readonly isKnown: () => boolean;
+  readonly log: Pick<Logger, "info">;
 }
 
 /** A certificate, and what it is trusted by. */
@@ -148,6 +150,8 @@ class KeptAuthority implements MeshAuthority {
 
   /** Brings a change of the authorities, which is on disk, to where it is looked for. */
   async #apply(): Promise<void> {
+    const states = this.list().map(({ generation, state }) => `${generation} ${state}`);
+    this.#options.log.info({ authorities: states }, "other authorities are trusted, or another one signs");
     await this.#writeTrust();
     await this.#renewOwn();
     this.#options.onChange();
