@@ -137,7 +137,8 @@ function makeContext({ state, endReason }: ServedCall): CallContext {
  * much to do must lose as little as it can over refusing. Takes no place.
  */
 function refuseWhenFull({ state }: ServedCall): void {
-  if (!state.route.method.responseStream && !placesFor(state).hasRoom()) throw overloaded("too much work at once");
+  const { info, responseStream } = state.route.method;
+  if (!responseStream && !placesFor(state).hasRoom()) throw overloaded("too much work at once", info.service);
 }
 
 function admit(call: ServedCall): void {
@@ -148,9 +149,9 @@ function admit(call: ServedCall): void {
   // A write that comes too late has its effect all the same, and is answered from its record when it is asked again.
   const mayBeVain = method.info.idempotency === "NO_SIDE_EFFECTS" && !method.responseStream;
   if (mayBeVain && state.deadline - state.admittedAtMs < usual.leastMs(state.admittedAtMs)) {
-    throw overloaded("it takes longer than its deadline allows now");
+    throw overloaded("it takes longer than its deadline allows now", method.info.service);
   }
-  if (!place.tryEnter()) throw overloaded("too much work at once");
+  if (!place.tryEnter()) throw overloaded("too much work at once", method.info.service);
   state.place = place;
 }
 

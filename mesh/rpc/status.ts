@@ -37,6 +37,8 @@ export function codeName(code: number): CodeName {
 
 /** Writes a failure as a status: a `google.rpc.Status` with one `ErrorInfo`, and the details that apply. */
 export function encodeFailure(failure: RpcError, domain: string): WireStatus {
+  const known = refusalsOnWire.get(failure);
+  if (known !== undefined) return known;
   const code = Code[failure.code];
   const message = printable(failure.message, MAX_MESSAGE_CHARS);
   const metadata = new Metadata();
@@ -183,9 +185,33 @@ export function reasonOfBareStatus(code: CodeName, message: string): MeshReason 
   return reasonByCode[code] ?? "INTERNAL";
 }
 
-/** The failure of a call that finds no room; who shed it is `service`. Not all are told to come again at the same time. */
-export function overloaded(message: string, service = ""): RpcError {
-  return meshFailure("OVERLOADED", message, { domain: service, retryDelayMs: OVERLOAD_RETRY_MS * (0.5 + random()) });
+/** Refusals of one kind differ in when to come again alone. */
+const REFUSALS = 32;
+const refusals = new Map<string, readonly RpcError[]>();
+/** What refusals are on the wire: there are thousands a second, just when there is no time for any. */
+const refusalsOnWire = new WeakMap<RpcError, WireStatus>();
+
+/**
+ * The failure of a call to `service` that finds no room. Not all are told to come again at the same time. One of a few
+ * that are made once, so `message` is one of a few as well.
+ */
+export function overloaded(message: string, service: string): RpcError {
+  const kind = `${service} ${message}`;
+  let made = refusals.get(kind);
+  if (made === undefined) {
+    made = Array.from({ length: REFUSALS }, (_, number) => refusal(message, service, number / REFUSALS));
+    refusals.set(kind, made);
+  }
+  return made[Math.floor(random() * REFUSALS)] ?? refusal(message, service, 0);
+}
+
+function refusal(message: string, service: string, part: number): RpcError {
+  const failure = meshFailure("OVERLOADED", message, {
+    domain: service,
+    retryDelayMs: OVERLOAD_RETRY_MS * (0.5 + part),
+  });
+  refusalsOnWire.set(failure, encodeFailure(failure, service));
+  return failure;
 }
 
 /** The failure of a call whose time is up, on either side of it. */
