@@ -1,4 +1,4 @@
-import { ConfigError, type MeshConfig, readListen, readSetting } from "#mesh/config.ts";
+import { ConfigError, type Environment, type MeshConfig, readListen, readSetting } from "#mesh/config.ts";
 
 /** The settings of the control plane alone. */
 export interface ControlSettings {
@@ -17,13 +17,13 @@ const MIN_LIFETIME_SECONDS = 10;
 const MAX_LIFETIME_SECONDS = 7 * 24 * 3_600;
 
 /** Reads `SHOPMESH_*`. Throws a `ConfigError` that names the first setting which is missing or malformed. */
-export function readControlSettings(): ControlSettings {
+export function readControlSettings(environment?: Environment): ControlSettings {
   return {
-    dataDir: readSetting("SHOPMESH_CONTROL_DATA"),
-    joinSecret: parseSecret(readSetting("SHOPMESH_JOIN_SECRET")),
-    joinListen: readListen("SHOPMESH_JOIN_LISTEN", { default: "127.0.0.1:0" }),
+    dataDir: readSetting("SHOPMESH_CONTROL_DATA", { environment }),
+    joinSecret: parseSecret(readSetting("SHOPMESH_JOIN_SECRET", { environment })),
+    joinListen: readListen("SHOPMESH_JOIN_LISTEN", { default: "127.0.0.1:0", environment }),
     certificateLifetimeMs:
-      parseLifetime(readSetting("SHOPMESH_CERTIFICATE_LIFETIME_SECONDS", { default: "3600" })) * 1_000,
+      parseLifetime(readSetting("SHOPMESH_CERTIFICATE_LIFETIME_SECONDS", { default: "3600", environment })) * 1_000,
   };
 }
 
