@@ -14,7 +14,7 @@ import { createCrew } from "./supervisor/crew.ts";
 import { supervisorHandlers } from "./supervisor/handlers.ts";
 import { controlView } from "./supervisor/mesh-view.ts";
 import { defaultRestartPolicy } from "./supervisor/restart-policy.ts";
-import { supervisorName } from "./topology.ts";
+import { controlName, supervisorName } from "./topology.ts";
 
 /** How long a new instance is watched before an old one ends. */
 const watchMs = 3_000;
@@ -25,7 +25,8 @@ const shutdownBounds = { streamsMs: 0, callsMs: 500, connectionsMs: 1_000 };
 export async function openDoor(run: Run, context: Context): Promise<void> {
   const { terminal, cleanup, hasten, restartPolicy = defaultRestartPolicy } = context;
   const { mesh, log } = await joinMesh(run, context);
-  const view = controlView(mesh, () => false);
+  // Control itself, and the simulator, are in no registry.
+  const view = controlView(mesh, (service) => service !== "" && service !== controlName);
   const { fleet, plan, store: releases } = run;
   const crew = createCrew({
     kinds: context.kinds,

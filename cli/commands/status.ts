@@ -98,7 +98,7 @@ function createEye({ settings, context }: Pick<Invocation, "settings" | "context
 
 function withSupervisor({ pid, startTime, processes }: RunState): readonly RunProcess[] {
   const name = supervisorName;
-  const known = { name, service: "", version: "", lastExit: "" };
+  const known = { name, service: name, version: "", lastExit: "" };
   return [...processes, { ...known, pid, port: 0, state: "ready", startTime, restarts: 0, grpcHealth: false }];
 }
 
