@@ -28,6 +28,8 @@ export function dnsEndpoints({ target, log, lookup = systemAddresses }: DnsOptio
   let closed = false;
 
   const look = async (owner: string, watched: Watched): Promise<void> => {
+    if (watched.looking) return;
+    watched.looking = true;
     const { host, port } = parseAddress(target.replace("{service}", owner));
     try {
       const addresses = [...(await lookup(host))].sort();
@@ -41,6 +43,8 @@ export function dnsEndpoints({ target, log, lookup = systemAddresses }: DnsOptio
       watched.failing = true;
       // Callers are not held for a name that nobody knows.
       if (watched.cluster === undefined) tell(watched, plainCluster([]));
+    } finally {
+      watched.looking = false;
     }
   };
   const tell = (watched: Watched, cluster: Cluster): void => {
@@ -55,7 +59,7 @@ export function dnsEndpoints({ target, log, lookup = systemAddresses }: DnsOptio
     watch(owner, listener) {
       let watched = services.get(owner);
       if (watched === undefined) {
-        watched = { listeners: new Set(), addresses: "", cluster: undefined, failing: false };
+        watched = { listeners: new Set(), addresses: "", cluster: undefined, failing: false, looking: false };
         services.set(owner, watched);
         void look(owner, watched);
       }
@@ -76,6 +80,8 @@ interface Watched {
   addresses: string;
   cluster: Cluster | undefined;
   failing: boolean;
+  /** Whether an answer is awaited. */
+  looking: boolean;
 }
 
 async function systemAddresses(host: string): Promise<readonly string[]> {
