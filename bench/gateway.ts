@@ -7,10 +7,13 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { type ClientHttp2Session, connect } from "node:http2";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server } from "@grpc/grpc-js";
 import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
 import { createCallStats } from "#mesh/rpc/call-stats.ts";
+import { WorkloadServerCredentials } from "#mesh/rpc/credentials.ts";
+import { type PortableCertificates, sourceOf } from "#testing/certificates.ts";
 import { startGateway } from "../services/gateway/gateway.ts";
+import { makeCertificates } from "./support/certificates.ts";
 
 const ECHO_PATH = "/bench.v1.BenchService/Echo";
 const ROUNDS = 7;
@@ -47,19 +50,20 @@ function report(port: number): void {
   process.once("disconnect", () => process.exit(0));
 }
 
-function runBackend(): void {
+function runBackend(certificates: PortableCertificates): void {
   const server = new Server({ "grpc.enable_channelz": 0, "grpc.max_receive_message_length": -1 });
   server.addService(
     { echo },
     { echo: (call: { request: Buffer }, done: (error: null, response: Buffer) => void) => done(null, call.request) },
   );
-  server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
+  const credentials = new WorkloadServerCredentials(sourceOf(certificates), "workloads");
+  server.bindAsync("127.0.0.1:0", credentials, (error, port) => {
     if (error !== null) throw error;
     report(port);
   });
 }
 
-async function runGateway(backendPort: string): Promise<void> {
+async function runGateway(certificates: PortableCertificates, backendPort: string): Promise<void> {
   const ignore = (): void => undefined;
   const gateway = await startGateway({
     host: "127.0.0.1",
@@ -80,7 +84,7 @@ async function runGateway(backendPort: string): Promise<void> {
         throw new Error("nobody posts webhooks here");
       },
     },
-    secret: "a secret for measuring only",
+    certificates: sourceOf(certificates),
     stats: createCallStats(() => 0),
     descriptors: () => new Uint8Array(),
     log: { info: ignore, warn: ignore, error: ignore },
@@ -182,9 +186,16 @@ const questions: readonly Question[] = [
 ];
 
 async function main(): Promise<void> {
-  const backend = await start("backend");
-  const gateway = await start("gateway", String(backend.port));
-  const direct = connect(`http://127.0.0.1:${backend.port}`);
+  const certificates = await makeCertificates("bench", "gateway");
+  const backend = await start("backend", JSON.stringify(certificates.bench));
+  const gateway = await start("gateway", JSON.stringify(certificates.gateway), String(backend.port));
+  const { certificate, privateKey, trusted } = certificates.gateway;
+  const direct = connect(`https://127.0.0.1:${backend.port}`, {
+    cert: certificate,
+    key: privateKey,
+    ca: [...trusted],
+    checkServerIdentity: () => undefined,
+  });
   const passed = connect(`http://127.0.0.1:${gateway.port}`);
   for (const session of [direct, passed]) await callMany(session, frame(SMALL_BYTES), WARM_UP_CALLS, CONCURRENCY);
 
@@ -220,7 +231,7 @@ function print(...columns: readonly [name: string, values: string, ratio: string
   process.stdout.write(`${name.padEnd(26)} ${values.padEnd(56)} ${ratio}\n`);
 }
 
-const [role, argument = ""] = process.argv.slice(2);
-if (role === "backend") runBackend();
-else if (role === "gateway") await runGateway(argument);
+const [role, certificates = "", port = ""] = process.argv.slice(2);
+if (role === "backend") runBackend(JSON.parse(certificates));
+else if (role === "gateway") await runGateway(JSON.parse(certificates), port);
 else await main();

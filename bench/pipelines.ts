@@ -1,9 +1,9 @@
 /**
- * What do our pipelines cost, against bare grpc-js, with mutual TLS and without? Run: `npx tsx bench/pipelines.ts`, with
+ * What do our pipelines cost, against bare grpc-js? Run: `npx tsx bench/pipelines.ts`, with
  * `--profile <directory>` for a CPU profile of each process as well.
  *
- * Both sides send and receive the same bytes: AdjustStock, about 100 bytes with four ruled fields, with a proof, a
- * user's token and a trace. The bare server runs the same handler under the same options; the bare client is the class
+ * Both sides send and receive the same bytes, over mutual TLS: AdjustStock, about 100 bytes with four ruled fields, with
+ * a user's token and a trace. The bare server runs the same handler under the same options; the bare client is the class
  * of grpc-js behind a promise. Servers and clients are processes of their own, and CPU time is theirs as the system
  * counts it. Bare and ours alternate, so that whatever else the machine does weighs on both.
  */
@@ -113,7 +113,7 @@ async function measure(server: Child, client: Child): Promise<{ readonly server:
   return { server: (after[0] - before[0]) / CALLS, client: (after[1] - before[1]) / CALLS };
 }
 
-async function makeSetup(secured: boolean): Promise<Setup> {
+async function makeSetup(): Promise<Setup> {
   const { publicKey, privateKey } = await generateKeyPair(TOKEN_ALGORITHM, { extractable: true });
   const token = await new SignJWT({ kind: "customer", roles: ["admin"], sid: "ses_01jw9z8k7m6n5p4q3r2s1t0v9x" })
     .setProtectedHeader({ alg: TOKEN_ALGORITHM, kid: "bench" })
@@ -126,7 +126,7 @@ async function makeSetup(secured: boolean): Promise<Setup> {
   const authority = await createTestAuthority();
   const certificates = { inventory: await authority.issue("inventory"), gateway: await authority.issue("gateway") };
   const key = { ...(await exportJWK(publicKey)), kid: "bench" };
-  return { token, key, certificates: secured ? certificates : undefined };
+  return { token, key, certificates };
 }
 
 async function main(profiles: string | undefined): Promise<void> {
@@ -136,8 +136,7 @@ async function main(profiles: string | undefined): Promise<void> {
       .map((one) => one.toFixed(1))
       .join(", ")}\n`,
   );
-  await compare("plain text", file, await makeSetup(false), profiles);
-  await compare("mutual TLS", file, await makeSetup(true), profiles);
+  await compare("mutual TLS", file, await makeSetup(), profiles);
 }
 
 async function compare(name: string, file: string, setup: Setup, profiles: string | undefined): Promise<void> {

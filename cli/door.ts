@@ -1,6 +1,7 @@
 import { SupervisorService } from "#gen/mesh/supervisor/v1/supervisor_service.contract.ts";
 import { readMeshConfig } from "#mesh/config.ts";
 import { implement } from "#mesh/contract/contract.ts";
+import { deriveJoinKey } from "#mesh/identity/join-token.ts";
 import { createMeshNode, type MeshNode } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { supervisorEnv } from "./environment.ts";
@@ -60,9 +61,12 @@ async function joinMesh(
   const path = `${folder.logsDir}/${supervisorName}.log`;
   const onError = (error: unknown): void => terminal.warn(`${path} can't be written any more: ${messageOf(error)}`);
   const log = createProcessLog({ name: supervisorName, file: openLogFile(path, { onError }), terminal });
-  const config = readMeshConfig(await supervisorEnv(plan));
+  const config = readMeshConfig(supervisorEnv(plan));
+  // With the key, not one token: it is to find its way back also when the machine was asleep for hours.
+  const proof = { key: deriveJoinKey(plan.secrets.joinSecret, supervisorName) };
+  const join = { address: plan.joinAddress, trustFile: folder.trustFile, proof };
   const { instance, version, logLevel: level } = config;
   const destination = { write: (line: string) => log.stdout(Buffer.from(line)) };
   const logger = createLogger({ workload: supervisorName, instance, version, level, destination });
-  return { mesh: createMeshNode(supervisorName, config, { log: logger, shutdownBounds }), log };
+  return { mesh: createMeshNode(supervisorName, config, { log: logger, shutdownBounds, join }), log };
 }

@@ -39,7 +39,6 @@ async function makePlan(instances: Instances = {}, given: Partial<RunPlan> = {})
       databasePasswords: {},
     },
     runId: "run-1",
-    runSecret: "secret-of-run",
     simulatorDir: "/data/simulator",
     logLevel: "info",
     clock: systemClock,
@@ -83,7 +82,6 @@ test("gives each process its own secrets and nobody else's", async () => {
     for (const secret of ["key-of-stripe", "secret-of-stripe"]) {
       expect(text.includes(secret)).toBe(name === "payments-1");
     }
-    expect(text.includes("secret-of-run")).toBe(name !== "payment-gateway");
     expect(text.includes(joinSecret)).toBe(name === "control");
     expect(text).not.toContain("s3cret");
   }
@@ -99,7 +97,6 @@ test("passes on nothing of our environment but what every program needs", async 
     "SHOPMESH_LISTEN",
     "SHOPMESH_LOG_LEVEL",
     "SHOPMESH_RUN",
-    "SHOPMESH_SECRET",
     "SHOPMESH_TARGETS",
     "SHOPMESH_TRUST_FILE",
     "SHOPMESH_VERSION",

@@ -25,14 +25,13 @@ export async function environmentOf(place: Place, version: string, plan: RunPlan
   };
 }
 
-/** What the supervisor itself joins the mesh with; it calls control, and the operator calls it. */
-export async function supervisorEnv(plan: RunPlan): Promise<Environment> {
+/** The supervisor's own settings: it calls control, and the operator calls it. */
+export function supervisorEnv(plan: RunPlan): Environment {
   return {
     SHOPMESH_LISTEN: `${loopback}:0`,
-    SHOPMESH_SECRET: plan.runSecret,
     SHOPMESH_INSTANCE: supervisorName,
     SHOPMESH_LOG_LEVEL: plan.logLevel,
-    ...(await joinEnv(supervisorName, plan)),
+    SHOPMESH_CONTROL: addressOf(controlName, plan.places),
   };
 }
 
@@ -40,7 +39,6 @@ async function memberEnv({ name, port }: Place, plan: RunPlan): Promise<Environm
   return {
     SHOPMESH_LISTEN: `${loopback}:${port}`,
     SHOPMESH_TARGETS: JSON.stringify(await detours(name, plan)),
-    SHOPMESH_SECRET: plan.runSecret,
     SHOPMESH_INSTANCE: name,
   };
 }

@@ -34,8 +34,6 @@ export interface RunPlan {
   readonly secrets: Secrets;
   /** Names the run. */
   readonly runId: string;
-  /** By which processes of this run prove who they are. */
-  readonly runSecret: string;
   readonly simulatorDir: string;
   readonly logLevel: LogLevel;
   readonly clock: Clock;

@@ -11,7 +11,7 @@ import { postgresName } from "./topology.ts";
 export function describeRun(run: {
   readonly address: string;
   readonly runId: string;
-  readonly secret: string;
+  readonly joinAddress: string;
   readonly startTime: Date;
   readonly targets: () => Targets;
   readonly postgres: () => readonly RunProcess[] | undefined;
@@ -21,7 +21,7 @@ export function describeRun(run: {
     runId: run.runId,
     address: run.address,
     startTime: run.startTime.toISOString(),
-    secret: run.secret,
+    joinAddress: run.joinAddress,
     targets: run.targets(),
     processes: [...processes.map(describeProcess), ...(run.postgres() ?? [])],
   });

@@ -7,7 +7,7 @@ import { type DataFolder, dataFolder, prepareDataFolder } from "./data/folder.ts
 import { stopLeftovers } from "./data/leftovers.ts";
 import { takeLock } from "./data/lock.ts";
 import { type RunProcess, removeRunState, writeRunState } from "./data/run-file.ts";
-import { loadSecrets, newSecret } from "./data/secrets.ts";
+import { loadSecrets } from "./data/secrets.ts";
 import { environmentOf } from "./environment.ts";
 import { messageOf, OperatorError } from "./operator-error.ts";
 import { createPlaces, type Place } from "./places.ts";
@@ -118,9 +118,16 @@ function openFleet(
     readonly postgres: () => readonly RunProcess[] | undefined;
   },
 ): { readonly fleet: Fleet; readonly stop: () => Promise<void>; readonly tell: () => void } {
-  const { runId, runSecret: secret } = parts.plan;
+  const { runId, joinAddress } = parts.plan;
   const address = `${loopback}:${port}`;
-  const describe = describeRun({ runId, address, secret, startTime, targets: parts.targets, postgres: parts.postgres });
+  const describe = describeRun({
+    runId,
+    address,
+    joinAddress,
+    startTime,
+    targets: parts.targets,
+    postgres: parts.postgres,
+  });
   cleanup.add("the run file", () => removeRunState(folder));
   const tell = (): void => {
     try {
@@ -180,7 +187,6 @@ async function planRun(
     reach: rememberWays(reach),
     secrets: loadSecrets(folder.secretsFile, servicesWithData(context)),
     runId: randomUUID(),
-    runSecret: newSecret(),
     simulatorDir: folder.simulatorDir,
     logLevel,
     clock,

@@ -121,7 +121,7 @@ async function openShop(
     fleet,
     run.programs((kind) => kind !== controlName && kind !== gatewayName),
   );
-  const mesh = operatorMesh({ secret: plan.runSecret, targets: targetsOf(plan.places) });
+  const mesh = operatorMesh({ joinAddress: plan.joinAddress, targets: targetsOf(plan.places) }, folder);
   try {
     await loadSampleIfEmpty({ mesh, markerFile: folder.loadingFile, terminal, signal });
   } finally {

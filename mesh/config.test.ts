@@ -1,18 +1,16 @@
 import { expect, test } from "vitest";
 import { ConfigError, readMeshConfig, readSetting } from "./config.ts";
 
-const secret = "a secret long enough";
-const read = (settings: Record<string, string> = {}) => readMeshConfig({ SHOPMESH_SECRET: secret, ...settings });
+const read = (settings: Record<string, string> = {}) => readMeshConfig(settings);
 
-test("needs nothing but the secret", () => {
-  expect(readMeshConfig({ SHOPMESH_SECRET: secret })).toMatchObject({
+test("needs nothing to begin with", () => {
+  expect(readMeshConfig({})).toMatchObject({
     listen: { host: "127.0.0.1", port: 0 },
     advertise: "127.0.0.1",
     control: undefined,
     discovery: "mesh",
     dnsTarget: undefined,
     targets: {},
-    secret,
     logLevel: "info",
     instance: "1",
     version: "dev",
@@ -47,8 +45,6 @@ test("reads what is set", () => {
 });
 
 test.each<[string, Record<string, string>]>([
-  ["SHOPMESH_SECRET", { SHOPMESH_SECRET: "" }],
-  ["SHOPMESH_SECRET", { SHOPMESH_SECRET: "short" }],
   ["SHOPMESH_LISTEN", { SHOPMESH_LISTEN: "4001" }],
   ["SHOPMESH_LISTEN", { SHOPMESH_LISTEN: "localhost:99999" }],
   ["SHOPMESH_TARGETS", { SHOPMESH_TARGETS: "catalog=127.0.0.1:4001" }],

@@ -15,8 +15,8 @@ export interface MeshConfig {
    * whatever else says where they are.
    */
   readonly targets: Readonly<Record<string, readonly string[]>>;
-  /** Shared by the processes of one shop; proves who calls until certificates do. */
-  readonly secret: string;
+  /** How this process joins the mesh. Reading it throws a `ConfigError` when that is not said. */
+  readonly join: JoinConfig;
   readonly logLevel: LogLevel;
   /** Which instance of the service this is: `cart-2`, or a number. */
   readonly instance: string;
@@ -54,9 +54,6 @@ export class ConfigError extends Error {
   }
 }
 
-/** Short of this a secret could be guessed. */
-const MIN_SECRET_LENGTH = 16;
-
 /** Reads `SHOPMESH_*`. Throws a `ConfigError` that names the first setting which is missing or malformed. */
 export function readMeshConfig(environment: Environment = process.env): MeshConfig {
   const databaseUrl = environment.SHOPMESH_DATABASE_URL;
@@ -69,7 +66,9 @@ export function readMeshConfig(environment: Environment = process.env): MeshConf
     discovery,
     dnsTarget: parseDnsTarget(readSetting("SHOPMESH_DNS_TARGET", { default: "", environment }), discovery),
     targets: parseTargets(readSetting("SHOPMESH_TARGETS", { default: "{}", environment })),
-    secret: parseSecret(readSetting("SHOPMESH_SECRET", { environment })),
+    get join() {
+      return readJoinConfig(environment);
+    },
     logLevel: parseLogLevel(readSetting("SHOPMESH_LOG_LEVEL", { default: "info", environment })),
     instance: parseName("SHOPMESH_INSTANCE", { default: "1", environment }, /^[a-z0-9][a-z0-9-]{0,62}$/),
     version: parseName("SHOPMESH_VERSION", { default: "dev", environment }, /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/),
@@ -80,8 +79,7 @@ export function readMeshConfig(environment: Environment = process.env): MeshConf
   };
 }
 
-/** How this process joins. Throws a `ConfigError` when that is not said, or twice. */
-export function readJoinConfig(environment: Environment = process.env): JoinConfig {
+function readJoinConfig(environment: Environment): JoinConfig {
   const address = readSetting("SHOPMESH_JOIN", { environment });
   if (!isAddress(address)) throw new ConfigError(`SHOPMESH_JOIN must be host:port, not ${JSON.stringify(address)}`);
   const trustFile = readSetting("SHOPMESH_TRUST_FILE", { environment });
@@ -183,13 +181,6 @@ function isTargets(value: unknown): value is MeshConfig["targets"] {
 
 function isAddress(value: unknown): boolean {
   return typeof value === "string" && /^\S+:\d{1,5}$/.test(value);
-}
-
-function parseSecret(value: string): string {
-  if (value.length < MIN_SECRET_LENGTH) {
-    throw new ConfigError(`SHOPMESH_SECRET must be at least ${MIN_SECRET_LENGTH} characters long`);
-  }
-  return value;
 }
 
 function parseLogLevel(value: string): LogLevel {

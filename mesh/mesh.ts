@@ -1,20 +1,23 @@
 import { performance } from "node:perf_hooks";
-import { logVerbosity, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import type { Logger } from "pino";
+import { CertificateService } from "#gen/mesh/v1/certificate_service.contract.ts";
 import { DiscoveryService } from "#gen/mesh/v1/discovery_service.contract.ts";
+import type { TrustBundle } from "#gen/mesh/v1/discovery_service.ts";
 import { RegistryService } from "#gen/mesh/v1/registry_service.contract.ts";
 import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract.ts";
 import { type Clock, systemClock } from "#mesh/clock.ts";
-import type { MeshConfig } from "#mesh/config.ts";
+import type { JoinConfig, MeshConfig } from "#mesh/config.ts";
 import type { Client, Contract, Implementation } from "#mesh/contract/contract.ts";
 import type { EndpointSource } from "#mesh/discovery/endpoints.ts";
 import { createMembership } from "#mesh/discovery/membership.ts";
 import type { Registration } from "#mesh/discovery/registration.ts";
-import { type CertificateSource, firstCertificates } from "#mesh/identity/certificates.ts";
+import type { CertificateSource, JoinError } from "#mesh/identity/certificates.ts";
 import { identityServiceKeys } from "#mesh/identity/identity-service-keys.ts";
+import { memberOf } from "#mesh/identity/joining.ts";
 import { createKeyRing, KEY_FETCH_TIMEOUT_MS, type SigningKeySource } from "#mesh/identity/key-ring.ts";
+import type { Membership } from "#mesh/identity/membership.ts";
 import { createUserTokens, type UserTokens } from "#mesh/identity/user-tokens.ts";
-import { sharedSecretIdentity, type WorkloadIdentity } from "#mesh/identity/workload.ts";
 import { type CallAdmission, processAdmission, sharedCeiling } from "#mesh/rpc/admission.ts";
 import type { Call, OwnCall, User } from "#mesh/rpc/call.ts";
 import { type BackgroundOptions, backgroundCall } from "#mesh/rpc/call-context.ts";
@@ -26,7 +29,7 @@ import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { LISTENER_LIMITS, type ListenerLimits, MAX_CONCURRENT_CALLS, MIN_CONCURRENT_CALLS } from "#mesh/rpc/limits.ts";
 import { createPeers } from "#mesh/rpc/peers.ts";
 import type { Queue } from "#mesh/rpc/pressure.ts";
-import { endWithProcess } from "#mesh/rpc/process-end.ts";
+import { endWhenLost, endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createRefusalLog } from "#mesh/rpc/refusal-log.ts";
 import { createRetryBudgets } from "#mesh/rpc/retry-rules.ts";
 import { type RunningServer, type StartOptions, startServer } from "#mesh/rpc/server.ts";
@@ -78,7 +81,7 @@ export interface MeshParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly endpoints: EndpointSource;
-  /** Whom this process proves to be, and whom it believes. */
+  /** Whom this process proves to be, and whom it believes; it joins as its settings say, when left out. */
   readonly certificates: CertificateSource;
   readonly signingKeys: SigningKeySource;
   readonly descriptors: () => Uint8Array;
@@ -88,6 +91,11 @@ export interface MeshParts {
   readonly minConcurrentCalls: number;
   readonly maxConcurrentCalls: number;
   readonly limits: ListenerLimits;
+  /** How it joins, where not as its settings say. */
+  readonly join: JoinConfig;
+  readonly joinTimeoutMs: number;
+  /** Told once, when this process has no certificate and can get none: it is of no more use. */
+  readonly onLost: (error: JoinError, log: Logger) => void;
   /** For a process that takes calls by itself, as the gateway does. */
   readonly stats: CallStats;
   readonly shutdownBounds: ShutdownBounds;
@@ -100,13 +108,17 @@ export interface MeshNode extends Omit<Mesh, "serve"> {
   readonly endpoints: EndpointSource;
   /** Makes what listens at a port known to others. `serve` does it by itself; for a process that takes calls otherwise. */
   register(port: number): Registration;
+  /** Resolves when this process has joined, before which no call gets through. Rejects with a JoinError if it cannot. */
+  joined(): Promise<void>;
+  /** Whom this process proves to be: for connections of its own making. */
+  readonly certificates: CertificateSource;
   /** Closes the connections to other services. */
   close(): void;
 }
 
 /** Joins this process to the mesh as workload `name`. Connects to nothing before the first call. */
 export function createMesh(name: string, config: MeshConfig): Mesh {
-  const node = createMeshNode(name, config);
+  const node = createMeshNode(name, config, { onLost: endWhenLost });
   return {
     ...node,
     async serve(options) {
@@ -121,40 +133,41 @@ export function createMesh(name: string, config: MeshConfig): Mesh {
 export function createMeshNode(name: string, config: MeshConfig, given: Partial<MeshParts> = {}): MeshNode {
   const common = withDefaults(name, config, given);
   const { log, clock } = common;
-  const membership = createMembership({ name, config, startTime: clock.now(), log });
+  const onTrust = (bundle: TrustBundle): void => member.trust(bundle);
+  const membership = createMembership({ name, config, startTime: clock.now(), log, onTrust });
   const parts = { ...common, endpoints: given.endpoints ?? membership.endpoints };
   // Its own lines are not ours in form, and some show the values of headers.
   if (!log.isLevelEnabled("debug")) setLogVerbosity(logVerbosity.NONE);
   const queues: Queue[] = [];
   const calls = processAdmission({ min: parts.minConcurrentCalls, max: parts.maxConcurrentCalls, queues });
   const stats = given.stats ?? createCallStats(calls.limit);
-  const workloads = sharedSecretIdentity(name, config.secret);
-  const { certificates } = given;
-  const channels = createChannels({ endpoints: parts.endpoints }, parts.startupGraceMs, certificates);
+  const background = (options: BackgroundOptions): OwnCall => backgroundCall(options, log);
+  const member = memberOf(given.certificates, () => {
+    const join = { config: given.join ?? config.join, timeoutMs: given.joinTimeoutMs };
+    const onLost = (error: JoinError): void => parts.onLost(error, log);
+    return { service: name, ...join, certificates: () => client(CertificateService), background, clock, log, onLost };
+  });
+  const channels = createChannels({ endpoints: parts.endpoints }, member, parts.startupGraceMs);
   const targets = followTargets(parts.endpoints, name);
   const budgets = createRetryBudgets();
   const close = (): void => {
     membership.close();
+    member.close();
     targets.close();
     channels.close();
   };
   const client = <C extends Contract>(contract: C): Client<C> => {
     // So that it is known where the service is before the first call.
     parts.endpoints.watch(contract.owner, () => {});
-    return createClient({ log, workloads, channels, targets, budgets }, contract);
+    return createClient({ log, channels, targets, budgets }, contract);
   };
-  const background = (options: BackgroundOptions): OwnCall => backgroundCall(options, log);
   membership.join({ discovery: client(DiscoveryService), registry: client(RegistryService), background });
   const register = (port: number): Registration => membership.register(port, stats.read);
   let ownKeys = given.signingKeys;
   const publishedKeys = identityServiceKeys(client(IdentityService), (signal) =>
     background({ name: "signing-keys", timeoutMs: KEY_FETCH_TIMEOUT_MS, signal }),
   );
-  const signingKeys: SigningKeySource = { keys: (signal) => (ownKeys ?? publishedKeys).keys(signal) };
-  const users = createUserTokens(
-    createKeyRing(signingKeys, log, () => performance.now()),
-    clock,
-  );
+  const users = usersBy(common, { keys: (signal) => (ownKeys ?? publishedKeys).keys(signal) });
   return {
     name,
     config,
@@ -165,17 +178,26 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
     background,
     endpoints: parts.endpoints,
     register,
+    joined: () => member.joined(),
+    certificates: member,
     verifyUser: async (token) => users.verify(token),
     serve(options) {
       ownKeys = options.signingKeys ?? ownKeys;
       queues.push(...(options.queues ?? []));
-      return serve({ config, parts, certificates, workloads, users, calls, stats, register, close }, options);
+      return serve({ config, parts, member, users, calls, stats, register, close }, options);
     },
     close,
   };
 }
 
-type CommonParts = Omit<MeshParts, "signingKeys" | "certificates" | "stats" | "endpoints">;
+function usersBy({ log, clock }: Pick<MeshParts, "log" | "clock">, keys: SigningKeySource): UserTokens {
+  return createUserTokens(
+    createKeyRing(keys, log, () => performance.now()),
+    clock,
+  );
+}
+
+type CommonParts = Omit<MeshParts, "signingKeys" | "certificates" | "join" | "joinTimeoutMs" | "stats" | "endpoints">;
 
 function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts>): CommonParts {
   const { instance, version, logLevel: level } = config;
@@ -188,14 +210,14 @@ function withDefaults(name: string, config: MeshConfig, given: Partial<MeshParts
     maxConcurrentCalls: given.maxConcurrentCalls ?? MAX_CONCURRENT_CALLS,
     limits: given.limits ?? LISTENER_LIMITS,
     shutdownBounds: given.shutdownBounds ?? SHUTDOWN_BOUNDS,
+    onLost: given.onLost ?? ((error, log) => log.error({ reason: error.message }, "not in the mesh")),
   };
 }
 
 interface Serving {
   readonly config: MeshConfig;
   readonly parts: CommonParts;
-  readonly certificates: CertificateSource | undefined;
-  readonly workloads: WorkloadIdentity;
+  readonly member: Membership;
   readonly users: UserTokens;
   readonly calls: CallAdmission;
   readonly stats: CallStats;
@@ -207,8 +229,8 @@ interface Serving {
 const REGISTER_WAIT_MS = 1_000;
 
 async function serve(serving: Serving, options: ServeOptions): Promise<RunningServer> {
-  const { config, certificates } = serving;
-  if (certificates !== undefined) await firstCertificates(certificates);
+  const { config, member } = serving;
+  await member.joined();
   const door = options.joinDoor && (await open(serving, { ...options.joinDoor, door: "joining" }));
   const listener = { listen: config.listen, services: options.services, door: "workloads" as const };
   let registration: Registration | undefined;
@@ -236,23 +258,20 @@ function open(
   listener: Listener,
   { leave, close }: Partial<Pick<StartOptions, "leave" | "close">> = {},
 ): Promise<RunningServer> {
-  const { parts, certificates, workloads, users, calls, stats } = serving;
+  const { parts, member, users, calls, stats } = serving;
   const { log, limits } = parts;
   const { listen, services, door } = listener;
   const { streamsPerClient } = limits;
   const admission = { calls, streams: sharedCeiling(limits.streams) };
-  const peers = certificates && createPeers(door, log);
+  const peers = createPeers(door, log);
   const refusals = createRefusalLog(log);
   return startServer({
     ...listen,
-    credentials:
-      certificates === undefined
-        ? ServerCredentials.createInsecure()
-        : new WorkloadServerCredentials(certificates, door),
+    credentials: new WorkloadServerCredentials(member, door),
     services,
     ownServices: door === "workloads",
     limits,
-    parts: { log, peers, workloads, users, admission, streamsPerClient, stats, refusals, running: new Set() },
+    parts: { log, peers, users, admission, streamsPerClient, stats, refusals, running: new Set() },
     descriptors: parts.descriptors,
     shutdownBounds: parts.shutdownBounds,
     leave: async () => leave?.(),

@@ -4,12 +4,11 @@ import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { implement } from "#mesh/contract/contract.ts";
 import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
-import { createMeshNode } from "#mesh/mesh.ts";
 import { ProbeService, probeDescriptors, probeHandlers, probeRequest, probeResponse } from "#mesh/rpc/probe.fixture.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
 import type { Intercept } from "./faults/exchange.ts";
-import { testConfig } from "./mesh.ts";
+import { createTestNode } from "./mesh.ts";
 
 const cleanUps: (() => unknown)[] = [];
 let intercept: Intercept;
@@ -48,11 +47,11 @@ describe("of gRPC", () => {
         return probeResponse({ text: `read ${name}` });
       },
     });
-    const node = createMeshNode("probe", testConfig(), parts);
+    const node = createTestNode("probe", parts);
     const server = await node.serve({ services: [implement(ProbeService, handlers)] });
     cleanUps.push(() => server.close());
     proxy = await standBetween("grpc", `${server.host}:${server.port}`);
-    const caller = createMeshNode("gateway", testConfig(), {
+    const caller = createTestNode("gateway", {
       ...parts,
       endpoints: staticEndpoints({ probe: [proxy.address] }),
     });

@@ -11,8 +11,9 @@ import { createMeshNode, type MeshNode, type MeshParts } from "#mesh/mesh.ts";
 import type { Call, User } from "#mesh/rpc/call.ts";
 import { MAX_CONCURRENT_CALLS } from "#mesh/rpc/limits.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
+import { testSource } from "./certificates.ts";
 
-/** Several services in this process, joined by real sockets, proofs and tokens. */
+/** Several services in this process, joined by real sockets, certificates and tokens. */
 export interface TestMesh {
   /** The mesh as some workload sees it: one that serves here, or any other, such as `gateway` or `operator`. */
   mesh(workload: string): MeshNode;
@@ -54,8 +55,6 @@ export type ServiceFactory = (mesh: MeshNode) => readonly Implementation[] | Pro
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 const TOKEN_LIFETIME_MS = 15 * 60_000;
-/** What the workloads of a test mesh prove themselves with. */
-export const TEST_SECRET = "a secret that only this test mesh knows";
 const KEY_ID = "test-key";
 
 /** Starts services on free ports of the loopback interface. Close it when the test ends. */
@@ -86,7 +85,7 @@ export async function startTestMesh(
       endpoints,
       signingKeys,
     };
-    const node = createMeshNode(workload, testConfig(), parts);
+    const node = createTestNode(workload, parts);
     nodes.set(workload, node);
     return node;
   };
@@ -114,6 +113,11 @@ export async function startTestMesh(
   };
 }
 
+/** A node of a mesh, with a certificate of the test's authority. It listens on any free port unless told otherwise. */
+export function createTestNode(workload: string, parts: Partial<MeshParts>, port?: number): MeshNode {
+  return createMeshNode(workload, testConfig(port), { certificates: testSource(workload), ...parts });
+}
+
 /** The settings of a workload of a test, on any free port unless told otherwise. Tests open databases by themselves. */
 export function testConfig(port = 0): MeshConfig {
   return {
@@ -123,7 +127,9 @@ export function testConfig(port = 0): MeshConfig {
     discovery: "mesh",
     dnsTarget: undefined,
     targets: {},
-    secret: TEST_SECRET,
+    get join(): never {
+      throw new Error("the nodes of tests are given their certificates");
+    },
     logLevel: "info",
     instance: "1",
     version: "test",

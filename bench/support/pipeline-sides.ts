@@ -6,8 +6,7 @@ import { type Handlers, implement } from "#mesh/contract/contract.ts";
 import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
 import { type Certificates, createCertificateHolder } from "#mesh/identity/certificates.ts";
 import { contextOptions } from "#mesh/identity/tls.ts";
-import { sharedSecretIdentity } from "#mesh/identity/workload.ts";
-import { createMeshNode, type MeshParts } from "#mesh/mesh.ts";
+import { createMeshNode } from "#mesh/mesh.ts";
 import { CallContext } from "#mesh/rpc/call-context.ts";
 import { grpcOptions } from "#mesh/rpc/server.ts";
 import { testConfig } from "#testing/mesh.ts";
@@ -30,13 +29,8 @@ export type Variant = "bare" | "ours";
 export interface Setup {
   readonly token: string;
   readonly key: JWK;
-  /** What both sides prove themselves with, under mutual TLS; in plain text when there is none. */
-  readonly certificates: { readonly inventory: Certificates; readonly gateway: Certificates } | undefined;
-}
-
-/** What our own sides prove themselves with. */
-function proofOf(certificates: Certificates | undefined): Pick<Partial<MeshParts>, "certificates"> {
-  return certificates === undefined ? {} : { certificates: createCertificateHolder(certificates) };
+  /** What both sides prove themselves with. */
+  readonly certificates: { readonly inventory: Certificates; readonly gateway: Certificates };
 }
 
 // --- servers --------------------------------------------------------------------------------------------------------
@@ -54,22 +48,20 @@ export function serveBare({ certificates }: Setup): Promise<number> {
     },
   );
   return new Promise((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", bareServerCredentials(certificates?.inventory), (error, port) =>
+    server.bindAsync("127.0.0.1:0", bareServerCredentials(certificates.inventory), (error, port) =>
       error === null ? resolve(port) : reject(error),
     );
   });
 }
 
 /** The same keys, authorities and version of TLS as ours, by grpc-js's own means. */
-function bareServerCredentials(certificates: Certificates | undefined): ServerCredentials {
-  if (certificates === undefined) return ServerCredentials.createInsecure();
+function bareServerCredentials(certificates: Certificates): ServerCredentials {
   const { cert, key, ca } = contextOptions(certificates);
   const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(cert) };
   return ServerCredentials.createSsl(Buffer.from(ca.join("\n")), [pair], true);
 }
 
-function bareClientCredentials(certificates: Certificates | undefined): ChannelCredentials {
-  if (certificates === undefined) return credentials.createInsecure();
+function bareClientCredentials(certificates: Certificates): ChannelCredentials {
   const { cert, key, ca } = contextOptions(certificates);
   const verifyOptions = { checkServerIdentity: () => undefined };
   return credentials.createSsl(Buffer.from(ca.join("\n")), Buffer.from(key), Buffer.from(cert), verifyOptions);
@@ -77,7 +69,8 @@ function bareClientCredentials(certificates: Certificates | undefined): ChannelC
 
 export async function serveOurs({ key, certificates }: Setup): Promise<number> {
   const signingKeys = { keys: async () => [key] };
-  const node = createMeshNode("inventory", testConfig(), { signingKeys, ...proofOf(certificates?.inventory) });
+  const proof = createCertificateHolder(certificates.inventory);
+  const node = createMeshNode("inventory", testConfig(), { signingKeys, certificates: proof });
   const unused = async (): Promise<never> => {
     throw new Error("not part of the measurement");
   };
@@ -102,13 +95,11 @@ export async function serveOurs({ key, certificates }: Setup): Promise<number> {
 export type Caller = () => Promise<AdjustStockResponse>;
 
 export function callBare(port: number, { token, certificates }: Setup): Caller {
-  const proof = bareClientCredentials(certificates?.gateway);
+  const proof = bareClientCredentials(certificates.gateway);
   const client = new Client(`127.0.0.1:${port}`, proof, { "grpc.enable_channelz": 0 });
-  const identity = sharedSecretIdentity("gateway", testConfig().secret);
   const { path, requestSerialize, responseDeserialize } = method;
   return () => {
     const metadata = new Metadata();
-    identity.prove(metadata);
     metadata.set("authorization", `Bearer ${token}`);
     metadata.set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     const options = { deadline: Date.now() + 5_000 };
@@ -129,7 +120,8 @@ export function callBare(port: number, { token, certificates }: Setup): Caller {
 /** Every call is made for a fresh `Call`, as that of a handler is. */
 export function callOurs(port: number, { token, certificates }: Setup): Caller {
   const endpoints = staticEndpoints({ inventory: [`127.0.0.1:${port}`] });
-  const node = createMeshNode("gateway", testConfig(), { endpoints, ...proofOf(certificates?.gateway) });
+  const proof = createCertificateHolder(certificates.gateway);
+  const node = createMeshNode("gateway", testConfig(), { endpoints, certificates: proof });
   const inventory = node.client(InventoryService);
   const { method: info, trace } = node.background({ name: "bench", timeoutMs: 0 });
   return () => {

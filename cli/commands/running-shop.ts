@@ -3,17 +3,18 @@ import { dataFolder } from "../data/folder.ts";
 import { readRunState } from "../data/run-file.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import type { Invocation } from "../invocation.ts";
-import { operatorMesh } from "../operator-client.ts";
+import { joinedMesh, operatorMesh } from "../operator-client.ts";
 import { OperatorError } from "../operator-error.ts";
 import type { Settings } from "../settings.ts";
 
 /** Calls the shop that runs in the data folder, as its operator. Throws OperatorError when none does. */
 export async function withRunningShop<T>({ dataDir }: Settings, work: (mesh: MeshNode) => Promise<T>): Promise<T> {
-  const state = await readRunState(dataFolder(dataDir));
+  const folder = dataFolder(dataDir);
+  const state = await readRunState(folder);
   if (state === undefined) {
     throw new OperatorError(`no shop runs in ${dataDir}; start it with npm start, or name another SHOPMESH_DATA`);
   }
-  return closing(operatorMesh(state), work);
+  return closing(operatorMesh(state, folder), work);
 }
 
 /** The same for a command. */
@@ -24,7 +25,7 @@ export function withMesh<T>({ settings, context }: Invocation, work: (mesh: Mesh
 
 async function closing<T>(mesh: MeshNode, work: (mesh: MeshNode) => Promise<T>): Promise<T> {
   try {
-    return await work(mesh);
+    return await work(await joinedMesh(mesh));
   } finally {
     mesh.close();
   }

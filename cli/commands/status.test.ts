@@ -49,7 +49,7 @@ function writeRun(...names: readonly string[]): void {
     }),
   );
   const run = { pid: process.pid, runId: "run_1", address: "127.0.0.1:8080", startTime };
-  writeRunState(dataFolder(dir), { ...run, secret: "x".repeat(32), targets: { supervisor: [] }, processes });
+  writeRunState(dataFolder(dir), { ...run, joinAddress: "127.0.0.1:1", targets: { supervisor: [] }, processes });
 }
 
 const well: FakeAnswers = {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "#mesh/clock.ts";
+import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
 import { checkHealth } from "../checks/health.ts";
 import { loopback } from "../checks/ports.ts";
@@ -12,6 +13,7 @@ import { createPaint } from "../logs/render.ts";
 import { operatorMesh } from "../operator-client.ts";
 import { exitCodes } from "../operator-error.ts";
 import { createScreen } from "../screen.ts";
+import { gatewayName } from "../topology.ts";
 import { lookAtMesh } from "./status/look.ts";
 import { type FoundProcess, reportProcesses } from "./status/processes.ts";
 import { nextPaces, type Pace } from "./status/rates.ts";
@@ -63,6 +65,9 @@ async function watch(eye: Eye, { context, values, settings }: Invocation): Promi
   }
 }
 
+/** A status that is watched outlives the control plane, and finds it again. */
+const UNTIL_IT_IS_THERE = Number.POSITIVE_INFINITY;
+
 /** Looks at the shop of a data folder, again and again, with the memory that speeds come from. */
 interface Eye {
   /** The shop as it is now; undefined when none runs. Takes little more than two seconds at most. */
@@ -76,7 +81,10 @@ function createEye({ settings, context }: Pick<Invocation, "settings" | "context
   const meshOf = (run: RunState): MeshNode => {
     if (own?.runId === run.runId) return own.mesh;
     own?.mesh.close();
-    own = { runId: run.runId, mesh: context.openMesh?.(settings) ?? operatorMesh(run) };
+    own = {
+      runId: run.runId,
+      mesh: context.openMesh?.(settings) ?? operatorMesh(run, dataFolder(settings.dataDir), UNTIL_IT_IS_THERE),
+    };
     return own.mesh;
   };
   return {
@@ -85,7 +93,7 @@ function createEye({ settings, context }: Pick<Invocation, "settings" | "context
       if (run === undefined) return undefined;
       const [mesh, found] = await Promise.all([
         lookAtMesh(meshOf(run), { signal, asksSupervisor: run.targets.supervisor !== undefined }),
-        Promise.all(withSupervisor(run).map(findOut)),
+        Promise.all(withSupervisor(run).map((process) => findOut(process, meshOf(run).certificates))),
       ]);
       paces = nextPaces(paces, mesh.instances.ok ? mesh.instances.value : []);
       const nowMs = systemClock.now().getTime();
@@ -102,11 +110,13 @@ function withSupervisor({ pid, startTime, processes }: RunState): readonly RunPr
   return [...processes, { ...known, pid, port: 0, state: "ready", startTime, restarts: 0, grpcHealth: false }];
 }
 
-async function findOut(process: RunProcess): Promise<FoundProcess> {
-  const { name, state, pid, port } = process;
+async function findOut(process: RunProcess, certificates: CertificateSource): Promise<FoundProcess> {
+  const { name, service, state, pid, port } = process;
   const runs = state === "ready" || state === "starting";
+  // The public door speaks without certificates; all others want one.
+  const peer = service === gatewayName ? undefined : { service, certificates };
   const [health, memoryBytes] = await Promise.all([
-    process.grpcHealth && runs ? checkHealth(`${loopback}:${port}`, healthTimeoutMs) : undefined,
+    process.grpcHealth && runs ? checkHealth(`${loopback}:${port}`, healthTimeoutMs, peer) : undefined,
     pid === 0 ? undefined : processMemory(pid, { descendants: name !== supervisorName }),
   ]);
   return { ...process, health, memoryBytes };

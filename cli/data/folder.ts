@@ -20,6 +20,8 @@ export interface DataFolder {
   readonly controlDir: string;
   /** Copies of the programs that run (see releases/store.ts). */
   readonly releasesDir: string;
+  /** The authorities of the mesh, for those who join. */
+  readonly trustFile: string;
 }
 
 /** Names the parts of a data folder; touches nothing. */
@@ -35,6 +37,7 @@ export function dataFolder(path: string): DataFolder {
     simulatorDir: join(path, "payment-gateway"),
     controlDir: join(path, "control"),
     releasesDir: join(path, "releases"),
+    trustFile: join(path, "control", "trust.pem"),
   };
 }
 

@@ -47,7 +47,7 @@ function rememberRun(pid: number): void {
   const startTime = "2026-06-01T12:00:00.000Z";
   const known = { name: "cart", service: "cart", version: "v1", lastExit: "" };
   const process = { ...known, pid, port: 1, state: "ready", startTime, restarts: 0, grpcHealth: true } as const;
-  const run = { pid: 1, runId, address: "127.0.0.1:1", startTime, secret: "", targets: {}, processes: [process] };
+  const run = { pid: 1, runId, address: "127.0.0.1:1", startTime, joinAddress: "", targets: {}, processes: [process] };
   writeRunState(dataFolder(dir), run);
 }
 

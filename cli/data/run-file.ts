@@ -4,7 +4,7 @@ import { readPrivateFile, writePrivateFile } from "./atomic-file.ts";
 import type { DataFolder } from "./folder.ts";
 import { lockHolder } from "./lock.ts";
 
-/** What runs in a data folder now, told to the other commands. Only its owner can read it: it holds the run's secret. */
+/** What runs in a data folder now, told to the other commands. Only its owner can read it. */
 export interface RunState {
   /** The supervisor's process. */
   readonly pid: number;
@@ -14,8 +14,8 @@ export interface RunState {
   readonly address: string;
   /** When the supervisor began, as ISO 8601. */
   readonly startTime: string;
-  /** By which processes of this run prove who they are. */
-  readonly secret: string;
+  /** Where control lets processes join. */
+  readonly joinAddress: string;
   /** Where each service listens that is not the gateway. */
   readonly targets: Readonly<Record<string, readonly string[]>>;
   readonly processes: readonly RunProcess[];

@@ -44,7 +44,7 @@ export function readSecrets(file: string): Partial<Secrets> {
 }
 
 /** 32 random bytes in hex. */
-export function newSecret(): string {
+function newSecret(): string {
   return randomBytes(32).toString("hex");
 }
 

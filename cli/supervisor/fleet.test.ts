@@ -83,13 +83,13 @@ test("is ready when all are, and leaves nobody behind", async () => {
 test("tells which process failed before it was ready, with its last errors", async () => {
   const failing = workshop.program(
     "failing",
-    `console.log(JSON.stringify({ level: 60, time: 1, msg: "SHOPMESH_SECRET is not set" })); process.exitCode = 1;`,
+    `console.log(JSON.stringify({ level: 60, time: 1, msg: "SHOPMESH_JOIN is not set" })); process.exitCode = 1;`,
   );
   const { fleet, ready, pids } = start([workshop.program("fine", wellBehaved), failing]);
   const error = await ready.catch((reason: unknown) => reason);
   if (!(error instanceof OperatorError)) throw error;
   expect(error.message).toBe("failing exited with code 1 before it was ready");
-  expect(error.details).toEqual(["ERROR SHOPMESH_SECRET is not set"]);
+  expect(error.details).toEqual(["ERROR SHOPMESH_JOIN is not set"]);
   await fleet.stop({ graceMs: 10_000 });
   await expectNoneLeft(pids);
 });

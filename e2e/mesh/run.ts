@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { withShop } from "../../bench/support/shop.ts";
+import { dataFolder } from "../../cli/data/folder.ts";
 import { operatorMesh } from "../../cli/operator-client.ts";
 import { readCatalogue } from "../../sample/catalogue.ts";
 import { audit } from "../audit/audit.ts";
@@ -47,7 +48,7 @@ const quietPollMs = 500;
 export function runMesh(options: MeshRunOptions): Promise<MeshOutcome> {
   const { place, shoppersPerSecond, say, signal } = options;
   return withShop({ dataDir: place.dataDir, programsDir, signal }, async ({ shop, state, source }) => {
-    const operator = operatorMesh(state);
+    const operator = operatorMesh(state, dataFolder(place.dataDir));
     try {
       const desk = createControlDesk(operator);
       const skus = await stockUp(desk);

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
 import { type FaultProxy, startFaultProxy } from "#testing/fault-proxy.ts";
 import type { Intercept } from "#testing/faults/exchange.ts";
@@ -14,6 +15,7 @@ import { type Shop, startShop } from "../../cli/shop.ts";
 import { captureOutput } from "../../cli/testing/programs.ts";
 import type { Instances } from "../../cli/topology.ts";
 import type { BooksSource } from "../audit/read-books.ts";
+import { createIdentities, type Identities } from "./identities.ts";
 import { programsDir, type ShopPlace } from "./setup.ts";
 
 /** The real shop, with a proxy on every way that matters to an order, and hands on its processes. */
@@ -61,7 +63,7 @@ export async function startFaultShop(options: FaultShopOptions): Promise<FaultSh
   const folder = dataFolder(place.dataDir);
   prepareDataFolder(folder);
   const postgres = await startRestartable(folder);
-  const network = createNetwork(options.intercept ?? (() => "pass"), postgres.address);
+  const network = createNetwork(options.intercept ?? (() => "pass"), postgres.address, createIdentities(folder));
   const close = async (shop: Shop | undefined): Promise<void> => {
     await shop?.stop();
     await network.close();
@@ -78,7 +80,7 @@ export async function startFaultShop(options: FaultShopOptions): Promise<FaultSh
   );
   const state = await readRunState(folder);
   if (state === undefined) throw new Error("a shop that runs has told nobody");
-  const operator = operatorMesh(state);
+  const operator = operatorMesh(state, folder);
   const killed = new Set<number>();
   const processOf = (program: string) => shop.processes().find(({ name }) => name === program);
   const gatewayKey = loadSecrets(folder.secretsFile, []).simulatorKey;
@@ -159,7 +161,7 @@ interface Network {
   close(): Promise<void>;
 }
 
-function createNetwork(intercept: Intercept, postgresAddress: () => string): Network {
+function createNetwork(intercept: Intercept, postgresAddress: () => string, workloads: Identities): Network {
   const links: Link[] = [];
   return {
     links,
@@ -168,11 +170,14 @@ function createNetwork(intercept: Intercept, postgresAddress: () => string): Net
       if (protocol === undefined) return way.address;
       const { caller, callee } = way;
       const upstream = protocol === "tcp" ? postgresAddress : () => way.address;
-      const proxy = await startFaultProxy({ protocol, caller, callee, upstream, intercept });
+      const of = (program: string): CertificateSource => workloads.of(serviceOf(program));
+      const identities = protocol === "grpc" ? { caller: of(caller), callee: of(callee) } : undefined;
+      const proxy = await startFaultProxy({ protocol, caller, callee, upstream, intercept, identities });
       links.push({ ...proxy, caller, callee, protocol });
       return proxy.address;
     },
     async close() {
+      workloads.close();
       await Promise.all(links.map((link) => link.close()));
     },
   };

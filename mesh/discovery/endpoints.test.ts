@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from "vitest";
 import { implement } from "#mesh/contract/contract.ts";
-import { createMeshNode, type RunningServer } from "#mesh/mesh.ts";
+import type { RunningServer } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
-import { testConfig } from "#testing/mesh.ts";
+import { createTestNode } from "#testing/mesh.ts";
 import { ProbeService, probeDescriptors, probeHandlers, probeRequest, probeResponse } from "../rpc/probe.fixture.ts";
 import { overlay, parseAddress, plainCluster, staticEndpoints } from "./endpoints.ts";
 import { movingEndpoints } from "./moving-endpoints.fixture.ts";
@@ -16,7 +16,7 @@ const log = createLogger({ workload: "test", instance: "1", version: "test", lev
 const parts = { log, descriptors: probeDescriptors, startupGraceMs: 0 };
 
 async function serve(text: string): Promise<RunningServer> {
-  const node = createMeshNode("probe", testConfig(), parts);
+  const node = createTestNode("probe", parts);
   const handlers = probeHandlers({ read: async () => probeResponse({ text }) });
   const server = await node.serve({ services: [implement(ProbeService, handlers)] });
   cleanUps.push(() => server.close());
@@ -54,7 +54,7 @@ test("calls follow the instances as they come, move and go", async () => {
   const endpoints = movingEndpoints();
   const move = (servers: readonly RunningServer[]): void =>
     endpoints.set(plainCluster(servers.map(({ host, port }) => ({ host, port }))));
-  const caller = createMeshNode("gateway", testConfig(), { ...parts, endpoints });
+  const caller = createTestNode("gateway", { ...parts, endpoints });
   cleanUps.push(() => caller.close());
   const probe = caller.client(ProbeService);
   const ask = async (): Promise<string> => {

@@ -2,9 +2,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { Metadata } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
 import { implement } from "#mesh/contract/contract.ts";
-import { createMeshNode, type RunningServer } from "#mesh/mesh.ts";
+import type { RunningServer } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
-import { testConfig } from "#testing/mesh.ts";
+import { createTestNode } from "#testing/mesh.ts";
 import { ProbeService, probeDescriptors, probeHandlers, probeRequest, probeResponse } from "../rpc/probe.fixture.ts";
 import type { Cluster } from "./endpoints.ts";
 import { type MovingEndpoints, movingEndpoints } from "./moving-endpoints.fixture.ts";
@@ -20,7 +20,7 @@ const parts = { log, descriptors: probeDescriptors, startupGraceMs: 0 };
 
 /** A server that says its name. */
 async function serve(text: string): Promise<RunningServer> {
-  const node = createMeshNode("probe", testConfig(), parts);
+  const node = createTestNode("probe", parts);
   const handlers = probeHandlers({ read: async () => probeResponse({ text }) });
   const server = await node.serve({ services: [implement(ProbeService, handlers)] });
   cleanUps.push(() => server.close());
@@ -29,7 +29,7 @@ async function serve(text: string): Promise<RunningServer> {
 
 /** Asks who answers. */
 function asker(endpoints: MovingEndpoints): () => Promise<string> {
-  const caller = createMeshNode("gateway", testConfig(), { ...parts, endpoints });
+  const caller = createTestNode("gateway", { ...parts, endpoints });
   cleanUps.push(() => caller.close());
   const probe = caller.client(ProbeService);
   return async () => {

@@ -2,20 +2,17 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { CertificateService } from "#gen/mesh/v1/certificate_service.contract.ts";
-import type { IssuedCertificate } from "#gen/mesh/v1/certificate_service.ts";
 import { systemClock } from "#mesh/clock.ts";
-import { type JoinConfig, readJoinConfig } from "#mesh/config.ts";
-import { implement } from "#mesh/contract/contract.ts";
-import { RpcError } from "#mesh/contract/errors.ts";
+import { type JoinConfig, readMeshConfig } from "#mesh/config.ts";
 import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
-import { type Certificates, createCertificateHolder, type JoinError } from "#mesh/identity/certificates.ts";
+import type { Certificates, JoinError } from "#mesh/identity/certificates.ts";
 import { createMeshNode, type MeshNode } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { createTestAuthority, type TestAuthority } from "#testing/authority.ts";
-import { removeFolder, temporaryFolder } from "#testing/folders.ts";
+import { openTestJoinDoor, type TestJoinDoor } from "#testing/join-door.ts";
 import { testConfig } from "#testing/mesh.ts";
 import { knock } from "./join-door.ts";
-import { deriveJoinKey, makeJoinToken, verifyJoinToken } from "./join-token.ts";
+import { deriveJoinKey, makeJoinToken } from "./join-token.ts";
 import { joinMesh } from "./joining.ts";
 import type { Membership } from "./membership.ts";
 
@@ -33,83 +30,34 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-async function certified(publicKey: Buffer, service: string): Promise<{ certificate: IssuedCertificate }> {
-  const certificate = await authority.certify(publicKey, service);
-  const expireTime = new Date(Date.now() + 3_600_000);
-  return { certificate: { certificate, trustedCertificates: [authority.certificate], generation: 1n, expireTime } };
+async function startControl(as: Certificates): Promise<TestJoinDoor> {
+  const door = await openTestJoinDoor(authority, as);
+  cleanUps.push(() => door.close());
+  return door;
 }
 
-const unused = (): never => {
-  throw new Error("nobody asks for this here");
-};
-
-const certificateService = implement(CertificateService, {
-  async joinMesh({ token, publicKey }) {
-    const claims = await verifyJoinToken(secret, token, new Date());
-    if (!claims.ok)
-      throw new RpcError({ code: "UNAUTHENTICATED", reason: "JOIN_TOKEN_INVALID", message: claims.error });
-    return certified(publicKey, claims.value.service);
-  },
-  renewCertificate: ({ publicKey }, { caller }) => certified(publicKey, caller),
-  rotateAuthority: unused,
-  listAuthorities: unused,
-});
-
-interface TestControl {
-  readonly door: string;
-  readonly trustFile: string;
-  readonly folder: string;
-  /** A process that finds control. */
-  readonly caller: (certificates: Membership) => MeshNode;
-}
-
-async function startControl(as: Certificates): Promise<TestControl> {
-  const folder = await temporaryFolder();
-  cleanUps.push(() => removeFolder(folder));
-  const trustFile = join(folder, "trust.pem");
-  await writeFile(trustFile, authority.certificate);
-  const port = await freePort();
-  const node = createMeshNode("control", testConfig(), { log, certificates: createCertificateHolder(as) });
-  const server = await node.serve({
-    services: [certificateService],
-    joinDoor: { listen: { host: "127.0.0.1", port }, services: [certificateService] },
-  });
-  cleanUps.push(() => server.close());
-  const endpoints = staticEndpoints({ control: [`127.0.0.1:${server.port}`] });
-  const caller = (certificates: Membership): MeshNode => {
-    const node = createMeshNode("cart", testConfig(), { log, certificates, endpoints });
-    cleanUps.push(() => node.close());
-    return node;
-  };
-  return { door: `127.0.0.1:${port}`, trustFile, folder, caller };
-}
-
-async function freePort(): Promise<number> {
-  const { createServer } = await import("node:net");
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
+/** A process that finds control. */
+function callerOf({ control }: TestJoinDoor, certificates: Membership): MeshNode {
+  const endpoints = staticEndpoints({ control: [control] });
+  const node = createMeshNode("cart", testConfig(), { log, certificates, endpoints });
+  cleanUps.push(() => node.close());
+  return node;
 }
 
 const tokenOf = (service: string, key = deriveJoinKey(secret, service), now = new Date()): Promise<string> =>
   makeJoinToken({ key, service, id: `join_${service}`, now });
 
-function member(control: TestControl, proof: JoinConfig["proof"], service = "cart") {
+function member(control: TestJoinDoor, proof: JoinConfig["proof"], service = "cart") {
   const lost: JoinError[] = [];
   let node: MeshNode | undefined;
   const membership: Membership = joinMesh({
     service,
-    config: { address: control.door, trustFile: control.trustFile, proof },
-    certificates: {
-      renewCertificate: (request, call) => {
-        node ??= control.caller(membership);
-        return node.client(CertificateService).renewCertificate(request, call);
-      },
+    config: { address: control.address, trustFile: control.trustFile, proof },
+    certificates: () => {
+      node ??= callerOf(control, membership);
+      return node.client(CertificateService);
     },
-    background: (options) => control.caller(membership).background(options),
+    background: (options) => callerOf(control, membership).background(options),
     clock: systemClock,
     log,
     onLost: (error) => lost.push(error),
@@ -149,7 +97,7 @@ test.each<[string, () => Promise<string>, RegExp]>([
   ["that has expired", () => tokenOf("cart", undefined, new Date(Date.now() - 3_600_000)), /JOIN_TOKEN_INVALID/],
 ])("a process does not join by a token %s", async (_, make, message) => {
   const { lost, membership } = member(await startControl(await authority.issue("control")), { token: await make() });
-  await expect.poll(() => lost[0]?.message).toMatch(message);
+  await expect.poll(() => lost[0]?.message, { timeout: 10_000 }).toMatch(message);
   expect(membership.current()).toBeUndefined();
 });
 
@@ -170,8 +118,8 @@ test.each<[string, () => Promise<Certificates>]>([
   ],
   ["has an expired certificate", () => authority.issue("control", { expireTime: new Date(Date.now() - 1_000) })],
 ])("nobody tells a token to who %s", async (_, make) => {
-  const { door, trustFile } = await startControl(await make());
-  const knocking = knock({ address: door, trustFile }, { token: "secret", publicKey: Buffer.from("key") });
+  const { address, trustFile } = await startControl(await make());
+  const knocking = knock({ address, trustFile }, { token: "secret", publicKey: Buffer.from("key") });
   await expect(knocking).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
 });
 
@@ -179,7 +127,7 @@ test("the join door serves what is for those who join, and nothing else", async 
   const control = await startControl(await authority.issue("control"));
   const { Client, credentials, Metadata } = await import("@grpc/grpc-js");
   const client = new Client(
-    control.door,
+    control.address,
     credentials.createSsl(Buffer.from(authority.certificate), null, null, { checkServerIdentity: () => undefined }),
     { "grpc.ssl_target_name_override": "control", "grpc.use_local_subchannel_pool": 1 },
   );
@@ -204,13 +152,12 @@ test("the join door serves what is for those who join, and nothing else", async 
 
 test("how to join is said by the settings, once", () => {
   const settings = { SHOPMESH_JOIN: "127.0.0.1:9001", SHOPMESH_TRUST_FILE: "trust.pem" };
+  const readJoin = (environment: Record<string, string>): JoinConfig => readMeshConfig(environment).join;
   const place = { address: "127.0.0.1:9001", trustFile: "trust.pem" };
-  expect(readJoinConfig({ ...settings, SHOPMESH_JOIN_TOKEN: "t" })).toEqual({ ...place, proof: { token: "t" } });
-  expect(readJoinConfig({ ...settings, SHOPMESH_JOIN_KEY_FILE: "k" })).toEqual({ ...place, proof: { keyFile: "k" } });
-  expect(() => readJoinConfig(settings)).toThrow("one of SHOPMESH_JOIN_TOKEN and SHOPMESH_JOIN_KEY_FILE must be set");
-  expect(() => readJoinConfig({ ...settings, SHOPMESH_JOIN_TOKEN: "t", SHOPMESH_JOIN_KEY_FILE: "k" })).toThrow(
-    "one of",
-  );
-  expect(() => readJoinConfig({})).toThrow("SHOPMESH_JOIN is not set");
-  expect(() => readJoinConfig({ SHOPMESH_JOIN: "here" })).toThrow("SHOPMESH_JOIN must be host:port");
+  expect(readJoin({ ...settings, SHOPMESH_JOIN_TOKEN: "t" })).toEqual({ ...place, proof: { token: "t" } });
+  expect(readJoin({ ...settings, SHOPMESH_JOIN_KEY_FILE: "k" })).toEqual({ ...place, proof: { keyFile: "k" } });
+  expect(() => readJoin(settings)).toThrow("one of SHOPMESH_JOIN_TOKEN and SHOPMESH_JOIN_KEY_FILE must be set");
+  expect(() => readJoin({ ...settings, SHOPMESH_JOIN_TOKEN: "t", SHOPMESH_JOIN_KEY_FILE: "k" })).toThrow("one of");
+  expect(() => readJoin({})).toThrow("SHOPMESH_JOIN is not set");
+  expect(() => readJoin({ SHOPMESH_JOIN: "here" })).toThrow("SHOPMESH_JOIN must be host:port");
 });

@@ -60,6 +60,7 @@ function member(options: Partial<MembershipOptions> = {}): { membership: Members
     service: "cart",
     join: asks(() => first),
     canRejoin: false,
+    timeoutMs: 60_000,
     renew: asks(() => first),
     clock,
     random: () => 0.5,

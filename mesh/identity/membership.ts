@@ -8,13 +8,14 @@ import {
   type CertificateSource,
   type Certificates,
   createCertificateHolder,
-  JOIN_TIMEOUT_MS,
   JoinError,
 } from "#mesh/identity/certificates.ts";
 import { workloadOf } from "#mesh/identity/spiffe.ts";
 
 /** A process's place in the mesh: the certificates that it has by now, for as long as it lives. */
 export interface Membership extends CertificateSource {
+  /** Resolves when there are certificates. Rejects with a JoinError when there never will be. */
+  joined(): Promise<void>;
   /** Takes over whom the control plane says to believe, at once; under another generation the own certificate is renewed. */
   trust(bundle: Pick<TrustBundle, "certificates" | "generation">): void;
   /** Ends the renewals. What there is stays. */
@@ -30,6 +31,8 @@ export interface MembershipOptions {
   readonly join: Ask;
   /** Whether `join` can be asked again: with a key that makes tokens it can, with one token it cannot. */
   readonly canRejoin: boolean;
+  /** How long it is tried to join before it is given up. */
+  readonly timeoutMs: number;
   /** For all others, under the present one. */
   readonly renew: Ask;
   readonly clock: Clock;
@@ -55,6 +58,7 @@ export function createMembership(options: MembershipOptions): Membership {
   return {
     current: () => member.holder.current(),
     watch: (listener) => member.holder.watch(listener),
+    joined: () => member.joined,
     trust: (bundle) => member.trust(bundle),
     close: () => member.close(),
   };
@@ -62,6 +66,8 @@ export function createMembership(options: MembershipOptions): Membership {
 
 class Member {
   readonly holder = createCertificateHolder();
+  readonly joined: Promise<void>;
+  #settleJoined: { readonly resolve: () => void; readonly reject: (error: JoinError) => void } | undefined;
   readonly #options: MembershipOptions;
   readonly #closing = new AbortController();
   /** As they were issued, before what was said of trust since. */
@@ -74,6 +80,10 @@ class Member {
 
   constructor(options: MembershipOptions) {
     this.#options = options;
+    this.joined = new Promise((resolve, reject) => {
+      this.#settleJoined = { resolve, reject };
+    });
+    this.joined.catch(() => undefined); // who waits for it is told; who does not is told by `onLost`
   }
 
   close(): void {
@@ -86,16 +96,18 @@ class Member {
     try {
       await this.#join();
       log.info({ service, expireTime: this.#issued?.expireTime }, "joined the mesh");
+      this.#settleJoined?.resolve();
       while (await this.#untilDue()) await this.#renew();
     } catch (error) {
-      if (this.#closing.signal.aborted) return;
-      onLost(error instanceof JoinError ? error : new JoinError(messageOf(error), { cause: error }));
+      const lost = error instanceof JoinError ? error : new JoinError(messageOf(error), { cause: error });
+      if (!this.#closing.signal.aborted) onLost(lost);
+      this.#settleJoined?.reject(lost);
     }
   }
 
   async #join(): Promise<void> {
-    const { service, join, clock, log } = this.#options;
-    const givesUpMs = clock.now().getTime() + JOIN_TIMEOUT_MS;
+    const { service, join, timeoutMs, clock, log } = this.#options;
+    const givesUpMs = clock.now().getTime() + timeoutMs;
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.#obtain(join);
@@ -103,7 +115,7 @@ class Member {
         if (isFinal(error))
           throw new JoinError(`${service} may not join the mesh: ${messageOf(error)}`, { cause: error });
         if (clock.now().getTime() >= givesUpMs) {
-          const seconds = JOIN_TIMEOUT_MS / 1_000;
+          const seconds = timeoutMs / 1_000;
           throw new JoinError(`${service} could not join the mesh within ${seconds} s: ${messageOf(error)}`, {
             cause: error,
           });

@@ -39,7 +39,7 @@ export function contextOf(certificates: Certificates): SecureContext {
 }
 
 /** Connects as the holder of `context` to the workload `owner`, and to no other. For `tls.connect`. */
-function connectionOptions(context: SecureContext, owner: string): ConnectionOptions {
+export function connectionOptions(context: SecureContext, owner: string): ConnectionOptions {
   return {
     secureContext: context,
     // Not what is checked: a name by which packet captures and proxies tell connections apart.

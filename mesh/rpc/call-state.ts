@@ -1,7 +1,6 @@
 import type { Logger } from "pino";
 import type { UntypedHandler } from "#mesh/contract/contract.ts";
 import type { UserTokens } from "#mesh/identity/user-tokens.ts";
-import type { WorkloadIdentity } from "#mesh/identity/workload.ts";
 import type { Admission, CallAdmission, SharedAdmission } from "#mesh/rpc/admission.ts";
 import type { TraceContext, User } from "#mesh/rpc/call.ts";
 import { type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
@@ -16,9 +15,8 @@ import type { RequestReader } from "#mesh/rpc/validation.ts";
 /** What the layers need of the process they run in. */
 export interface ServerParts {
   readonly log: Logger;
-  /** Tells callers by their connections; undefined where a proof in the metadata does. */
-  readonly peers: Peers | undefined;
-  readonly workloads: WorkloadIdentity;
+  /** Tells callers by their connections. */
+  readonly peers: Peers;
   readonly users: UserTokens;
   /** Room for calls that are answered once, and for those that may stay open: of these everybody has a share. */
   readonly admission: { readonly calls: CallAdmission; readonly streams: SharedAdmission };

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "vitest";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { createCallStats } from "./call-stats.ts";
 import { deferred, failureOf, probeRequest, probeResponse, startProbe } from "./probe.fixture.ts";
-import { openSession, proofOf, rawCall } from "./raw-call.fixture.ts";
+import { openSession, rawCall } from "./raw-call.fixture.ts";
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -62,7 +62,7 @@ test("a server counts each call once, however it ends", async () => {
   held.resolve();
   const session = openSession(mesh.address("probe"));
   cleanUps.push(() => session.destroy());
-  const unknown = rawCall(session, "/mesh.test.v1.ProbeService/NoSuchMethod", proofOf("gateway"));
+  const unknown = rawCall(session, "/mesh.test.v1.ProbeService/NoSuchMethod", {});
   unknown.end();
   await unknown.answer;
   expect(stats.read()).toMatchObject({ callsTotal: 5n, callsFailed: 2n, callsShed: 0n, callsRunning: 0n });

@@ -31,6 +31,9 @@ export interface OwnCall extends Call {
   done(): void;
 }
 
+/** Where the gateway says from which address a call came. */
+export const CLIENT_ADDRESS_KEY = "shopmesh-client-address";
+
 export const bearerToken: unique symbol = Symbol("bearer token");
 
 /** An end user, as a verified token tells. */

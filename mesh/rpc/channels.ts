@@ -1,4 +1,4 @@
-import { Channel, type ChannelCredentials, type ChannelInterface, connectivityState, credentials } from "@grpc/grpc-js";
+import { Channel, type ChannelInterface, connectivityState } from "@grpc/grpc-js";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { type Discovery, discoveryOptions, targetOf } from "#mesh/discovery/resolver.ts";
 import type { CertificateSource } from "#mesh/identity/certificates.ts";
@@ -59,11 +59,9 @@ interface Target {
 /** Opens channels to `mesh:///<owner>` as calls need them. */
 export function createChannels(
   discovery: Discovery,
+  certificates: CertificateSource,
   startupGraceMs: number = STARTUP_GRACE_MS,
-  certificates?: CertificateSource,
 ): Channels {
-  const credentialsFor = (owner: string): ChannelCredentials =>
-    certificates === undefined ? credentials.createInsecure() : new WorkloadChannelCredentials(certificates, owner);
   const graceEndsMs = epochMs() + startupGraceMs;
   const options = { ...channelOptions, ...discoveryOptions(discovery) };
   const kinds = {
@@ -78,7 +76,10 @@ export function createChannels(
       const { options, targets } = kinds[kind];
       let target = targets.get(owner);
       if (target === undefined) {
-        target = { channel: new Channel(targetOf(owner), credentialsFor(owner), options), seenReady: false };
+        target = {
+          channel: new Channel(targetOf(owner), new WorkloadChannelCredentials(certificates, owner), options),
+          seenReady: false,
+        };
         targets.set(owner, target);
       }
       if (!target.seenReady) {

@@ -1,6 +1,5 @@
 import { Metadata, type StatusObject, status } from "@grpc/grpc-js";
 import type { Logger } from "pino";
-import type { WorkloadIdentity } from "#mesh/identity/workload.ts";
 import { type AttemptPlan, hedge, pause, retry, retryOne } from "#mesh/rpc/attempts.ts";
 import { bearerToken, type Call } from "#mesh/rpc/call.ts";
 import { type CallContext, contextOf, epochMs } from "#mesh/rpc/call-context.ts";
@@ -16,7 +15,6 @@ import { formatTraceparent, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 /** What the layers need of the process they run in. */
 export interface ClientParts {
   readonly log: Logger;
-  readonly workloads: WorkloadIdentity;
   readonly channels: Channels;
   readonly targets: Targets;
   /** What may be spent on further attempts at a service, by its folder. */
@@ -167,7 +165,6 @@ function openAttempt(running: RunningCall): ClientCall {
   if (parent.abortReason !== undefined) throw parent.abortReason;
   const { channel, waitForReady } = parts.channels.route(owner, method.requestStream ? "uploads" : "calls");
   const metadata = new Metadata({ waitForReady });
-  parts.workloads.prove(metadata);
   metadata.set(TRACEPARENT_KEY, formatTraceparent(call.trace));
   if (running.attempts > 0) metadata.set(PREVIOUS_ATTEMPTS_KEY, String(running.attempts));
   const token = call[bearerToken];

@@ -1,7 +1,9 @@
-import { createServer } from "node:http2";
+import { createSecureServer } from "node:http2";
 import { afterEach, describe, expect, test } from "vitest";
 import { meshFailure } from "#mesh/contract/errors.ts";
+import { contextOptions } from "#mesh/identity/tls.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
+import { testCertificates } from "#testing/certificates.ts";
 import { addressOf, createInstances } from "./instances.fixture.ts";
 import { deferred, failureOf, ProbeService, probeRequest, probeResponse, startProbe } from "./probe.fixture.ts";
 
@@ -161,10 +163,13 @@ test("spreads calls over all instances, and fails none when one of them leaves",
   const probe = caller.client(ProbeService);
   const call = () => caller.background({ name: "test", timeoutMs: 15_000 });
   await expect
-    .poll(async () => {
-      await probe.read(probeRequest(), call());
-      return served.every((count) => count > 0);
-    })
+    .poll(
+      async () => {
+        await probe.read(probeRequest(), call());
+        return served.every((count) => count > 0);
+      },
+      { timeout: 10_000 },
+    )
     .toBe(true);
 
   const left = deferred();
@@ -189,7 +194,7 @@ test("spreads calls over all instances, and fails none when one of them leaves",
 describe("a status without details", () => {
   /** A server that answers everything with these trailers, as some proxy might. */
   async function proxyThatSays(headers: Readonly<Record<string, string>>): Promise<string> {
-    const server = createServer();
+    const server = createSecureServer(contextOptions(await testCertificates("probe")));
     server.on("stream", (stream) =>
       stream.respond({ "content-type": "application/grpc", ...headers }, { endStream: true }),
     );
@@ -211,7 +216,7 @@ describe("a status without details", () => {
   ])("of code %s gets the reason of its code", async (status, code, reason) => {
     const caller = callerOf([await proxyThatSays({ "grpc-status": status })]);
     const call = caller.background({ name: "test", timeoutMs: 10_000 });
-    expect(await failureOf(caller.client(ProbeService).change(probeRequest(), call))).toMatchObject({ code, reason });
+    expect(await failureOf(caller.client(ProbeService).read(probeRequest(), call))).toMatchObject({ code, reason });
   });
 
   test("and with details that are none does too", async () => {

@@ -8,7 +8,7 @@ import {
   probeResponse,
   startProbe,
 } from "./probe.fixture.ts";
-import { frame, openSession, proofOf, type RawAnswer, type RawCall, rawCall } from "./raw-call.fixture.ts";
+import { frame, openSession, type RawAnswer, type RawCall, rawCall } from "./raw-call.fixture.ts";
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -24,7 +24,7 @@ async function start(handlers?: ProbeHandlers): Promise<ProbeMesh> {
 function open(mesh: ProbeMesh, path: string): RawCall {
   const session = openSession(mesh.address("probe"));
   cleanUps.push(() => session.destroy());
-  return rawCall(session, path, proofOf("gateway"));
+  return rawCall(session, path, {});
 }
 
 async function readBytes(mesh: ProbeMesh, ...messages: readonly Uint8Array[]): Promise<RawAnswer> {
@@ -74,7 +74,6 @@ describe("a request that is no message", () => {
     const session = openSession(mesh.address("probe"));
     cleanUps.push(() => session.destroy());
     const call = rawCall(session, "/mesh.test.v1.ProbeService/Read", {
-      ...proofOf("gateway"),
       "grpc-encoding": "gzip",
     });
     const bytes = frame(good);
@@ -118,7 +117,7 @@ test("stops the work of a caller that resets, at whatever point", async () => {
   const cancelled = () => mesh.logs.filter(({ code }) => code === "CANCELLED").length;
   const session = openSession(mesh.address("probe"));
   cleanUps.push(() => session.destroy());
-  const begin = () => rawCall(session, "/mesh.test.v1.ProbeService/Read", proofOf("gateway"));
+  const begin = () => rawCall(session, "/mesh.test.v1.ProbeService/Read", {});
 
   const half = begin();
   half.write(frame(good).subarray(0, 3));

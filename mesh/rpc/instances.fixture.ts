@@ -1,10 +1,10 @@
 import { implement } from "#mesh/contract/contract.ts";
 import { parseAddress, plainCluster } from "#mesh/discovery/endpoints.ts";
 import { movingEndpoints } from "#mesh/discovery/moving-endpoints.fixture.ts";
-import { createMeshNode, type MeshNode, type MeshParts, type RunningServer } from "#mesh/mesh.ts";
+import type { MeshNode, MeshParts, RunningServer } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { startFaultProxy } from "#testing/fault-proxy.ts";
-import { type LogLine, testConfig } from "#testing/mesh.ts";
+import { createTestNode, type LogLine } from "#testing/mesh.ts";
 import { type ProbeHandlers, ProbeService, probeDescriptors, probeHandlers } from "./probe.fixture.ts";
 
 // Several instances of one service, and callers that are told where they are.
@@ -28,7 +28,7 @@ export function createInstances(): Instances {
   const cleanUps: (() => unknown)[] = [];
   const node: Instances["node"] = (workload, { port = 0, ...parts } = {}) => {
     const defaults = { log: silentLog, descriptors: probeDescriptors, startupGraceMs: 0 };
-    const made = createMeshNode(workload, testConfig(port), { ...defaults, ...parts });
+    const made = createTestNode(workload, { ...defaults, ...parts }, port);
     cleanUps.push(() => made.close());
     return made;
   };

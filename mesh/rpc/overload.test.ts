@@ -1,7 +1,8 @@
-import { credentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { HealthClient, HealthCheckResponse_ServingStatus as ServingStatus } from "#gen/grpc/health/v1/health.ts";
 import type { Call } from "#mesh/rpc/call.ts";
+import { WorkloadChannelCredentials } from "#mesh/rpc/credentials.ts";
+import { testSource } from "#testing/certificates.ts";
 import {
   deferred,
   failureOf,
@@ -56,7 +57,10 @@ describe("a service without room", () => {
   test("still says that it is healthy, and answers whoever asks what it serves", async () => {
     const { mesh } = await startFull(1, 1);
     expect(await failureOf(mesh.probe.read(probeRequest(), mesh.call()))).toMatchObject(overloaded);
-    const health = new HealthClient(mesh.address("probe"), credentials.createInsecure());
+    const health = new HealthClient(
+      mesh.address("probe"),
+      new WorkloadChannelCredentials(testSource("gateway"), "probe"),
+    );
     cleanUps.push(() => health.close());
     const state = await new Promise((resolve, reject) => {
       health.check({ service: "" }, (error, answer) => (error === null ? resolve(answer.status) : reject(error)));

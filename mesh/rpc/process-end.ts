@@ -1,6 +1,12 @@
 import type { Logger } from "pino";
 import type { RunningServer } from "#mesh/rpc/server.ts";
 
+/** Ends a process that has no certificate and can get none. Whoever started it starts it anew, with another token. */
+export function endWhenLost(error: Error, log: Logger): void {
+  log.fatal({ reason: error.message }, "not in the mesh, so that there is nothing to do: ending");
+  process.exit(1);
+}
+
 /**
  * Ties a server to its process: SIGTERM, SIGINT and the loss of a parent that started it shut the server down, after
  * which the process exits with 0, or with 1 when the shutdown itself failed. Tells a parent that calls are taken.

@@ -1,18 +1,13 @@
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
+import { connect as connectTls } from "node:tls";
 import { Metadata } from "@grpc/grpc-js";
 import type { RpcError } from "#mesh/contract/errors.ts";
-import { sharedSecretIdentity } from "#mesh/identity/workload.ts";
+import { parseAddress } from "#mesh/discovery/endpoints.ts";
+import { contextOptions } from "#mesh/identity/tls.ts";
 import { decodeFailure } from "#mesh/rpc/status.ts";
-import { TEST_SECRET } from "#testing/mesh.ts";
+import { testCertificates } from "#testing/certificates.ts";
 
 // Calls made by hand, for what a decent client never sends.
-
-/** The headers by which a workload proves itself to a test mesh. */
-export function proofOf(workload: string, secret: string = TEST_SECRET): OutgoingHttpHeaders {
-  const metadata = new Metadata();
-  sharedSecretIdentity(workload, secret).prove(metadata);
-  return metadata.toHttp2Headers();
-}
 
 export interface RawAnswer {
   /** The status code; undefined when the stream ended without one. */
@@ -37,8 +32,19 @@ export function frame(message: Uint8Array): Buffer {
   return Buffer.concat([head, message]);
 }
 
+const certificates = await testCertificates("gateway");
+
+/** A connection of the gateway's to a service of a test mesh. */
 export function openSession(address: string): ClientHttp2Session {
-  return connect(`http://${address}`);
+  const { host, port } = parseAddress(address);
+  const socket = connectTls({
+    ...contextOptions(certificates),
+    host,
+    port,
+    ALPNProtocols: ["h2"],
+    checkServerIdentity: () => undefined,
+  });
+  return connect(`https://${address}`, { createConnection: () => socket });
 }
 
 export function rawCall(session: ClientHttp2Session, path: string, headers: OutgoingHttpHeaders): RawCall {

@@ -1,8 +1,10 @@
-import { createServer, type Http2Server } from "node:http2";
+import { createSecureServer, type Http2Server } from "node:http2";
 import { afterEach, describe, expect, test } from "vitest";
 import { meshFailure } from "#mesh/contract/errors.ts";
+import { contextOptions } from "#mesh/identity/tls.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
 import type { OwnCall } from "#mesh/rpc/call.ts";
+import { testCertificates } from "#testing/certificates.ts";
 import { addressOf, createInstances } from "./instances.fixture.ts";
 import { deferred, failureOf, type ProbeHandlers, ProbeService, probeRequest, probeResponse } from "./probe.fixture.ts";
 import { BUDGET_TOKENS } from "./retry-rules.ts";
@@ -135,7 +137,7 @@ describe("a dead instance", () => {
 
   test("is asked again though its answer had begun, as long as no message had come", async () => {
     let attempts = 0;
-    const server = createServer();
+    const server = createSecureServer(contextOptions(await testCertificates("probe")));
     server.on("stream", (stream) => {
       attempts += 1;
       stream.respond({ "content-type": "application/grpc" }, { waitForTrailers: true });

@@ -2,9 +2,8 @@ import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { authorize } from "#mesh/identity/authorize.ts";
 import { tokenInvalid } from "#mesh/identity/user-tokens.ts";
-import { CLIENT_ADDRESS_KEY } from "#mesh/identity/workload.ts";
 import type { CallPlaces, Principal } from "#mesh/rpc/admission.ts";
-import type { Call, User } from "#mesh/rpc/call.ts";
+import { type Call, CLIENT_ADDRESS_KEY, type User } from "#mesh/rpc/call.ts";
 import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
 import { type CallState, newState, type Route, type ServedCall } from "#mesh/rpc/call-state.ts";
 import { MAX_METADATA_BYTES, MAX_STREAMS_PER_USER } from "#mesh/rpc/limits.ts";
@@ -84,9 +83,8 @@ function sizeOf(metadata: ReturnType<ServedCall["metadata"]["toJSON"]>): number 
 
 // --- identify: which process calls, and for whom ------------------------------------------------------------------
 
-function identifyWorkload({ state, metadata, connection }: ServedCall): void {
-  const { peers, workloads } = state.route.parts;
-  const workload = peers === undefined ? workloads.verify(metadata) : connection && peers.workloadOf(connection);
+function identifyWorkload({ state, connection }: ServedCall): void {
+  const workload = connection && state.route.parts.peers.workloadOf(connection);
   if (workload === undefined) {
     throw meshFailure("CALLER_UNKNOWN", "the calling process does not prove which service it is");
   }

@@ -98,7 +98,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
   letUnknownPathsThrough(server);
   const port = await listen(server, options);
-  parts.peers?.watch(server);
+  parts.peers.watch(server);
   boundConnections(server, options.limits.connections, parts.log);
   health.setServing(true);
   parts.log.info({ host, port, services: names }, "serving");

@@ -1,10 +1,11 @@
-import { credentials, Metadata, makeClientConstructor, type ServiceError } from "@grpc/grpc-js";
+import { Metadata, makeClientConstructor, type ServiceError } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
-import { sharedSecretIdentity } from "#mesh/identity/workload.ts";
+import { createCertificateHolder } from "#mesh/identity/certificates.ts";
 import { sharedCeiling } from "#mesh/rpc/admission.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { LISTENER_LIMITS, MAX_STREAMS_PER_USER } from "#mesh/rpc/limits.ts";
-import { TEST_SECRET } from "#testing/mesh.ts";
+import { testCertificates } from "#testing/certificates.ts";
+import { WorkloadChannelCredentials } from "./credentials.ts";
 import { type ProbeMesh, ProbeService, probeRequest, probeResponse, startProbe } from "./probe.fixture.ts";
 
 const cleanUps: (() => unknown)[] = [];
@@ -50,14 +51,18 @@ test("one user's streams leave room for everybody else's, and for that user's ot
 test("without a user an address has a share, as the gateway names it and nobody else", async () => {
   const mesh = await start();
   const Client = makeClientConstructor({ watch: ProbeService.definition.watch }, "Probe");
-  const client = new Client(mesh.address("probe"), credentials.createInsecure());
-  cleanUps.push(() => client.close());
-  const watch = (workload: string, address: string): Promise<unknown> => {
+  const clientOf = async (workload: string): Promise<InstanceType<typeof Client>> => {
+    const source = createCertificateHolder(await testCertificates(workload));
+    const client = new Client(mesh.address("probe"), new WorkloadChannelCredentials(source, "probe"));
+    cleanUps.push(() => client.close());
+    return client;
+  };
+  const clients = { gateway: await clientOf("gateway"), orders: await clientOf("orders") };
+  const watch = (workload: keyof typeof clients, address: string): Promise<unknown> => {
     const metadata = new Metadata();
-    sharedSecretIdentity(workload, TEST_SECRET).prove(metadata);
     metadata.set("shopmesh-client-address", address);
     const { path, requestSerialize, responseDeserialize } = ProbeService.definition.watch;
-    const stream = client.makeServerStreamRequest(
+    const stream = clients[workload].makeServerStreamRequest(
       path,
       requestSerialize,
       responseDeserialize,
@@ -69,7 +74,7 @@ test("without a user an address has a share, as the gateway names it and nobody 
       stream.once("error", ({ code }: ServiceError) => resolve(code));
     });
   };
-  const fill = (workload: string) =>
+  const fill = (workload: keyof typeof clients) =>
     Promise.all(Array.from({ length: LISTENER_LIMITS.streamsPerClient }, () => watch(workload, "192.0.2.1")));
   expect(new Set(await fill("gateway"))).toEqual(new Set(["open"]));
   expect(await watch("gateway", "192.0.2.1")).toBe(8);

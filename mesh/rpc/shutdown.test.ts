@@ -2,14 +2,16 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { Readable } from "node:stream";
-import { credentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "vitest";
 import { HealthClient, HealthCheckResponse_ServingStatus as ServingStatus } from "#gen/grpc/health/v1/health.ts";
 import { implement } from "#mesh/contract/contract.ts";
 import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
-import { createMeshNode, type MeshNode, type RunningServer, type ServeOptions } from "#mesh/mesh.ts";
+import type { MeshNode, RunningServer, ServeOptions } from "#mesh/mesh.ts";
+import { WorkloadChannelCredentials } from "#mesh/rpc/credentials.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
-import { TEST_SECRET, testConfig } from "#testing/mesh.ts";
+import { testAuthority, testSource } from "#testing/certificates.ts";
+import { openTestJoinDoor } from "#testing/join-door.ts";
+import { createTestNode } from "#testing/mesh.ts";
 import {
   deferred,
   failureOf,
@@ -39,14 +41,14 @@ interface Served {
 }
 
 async function serve(handlers: ProbeHandlers, options: Omit<ServeOptions, "services"> = {}): Promise<Served> {
-  const node = createMeshNode("probe", testConfig(), { ...parts, shutdownBounds });
+  const node = createTestNode("probe", { ...parts, shutdownBounds });
   const server = await node.serve({ services: [implement(ProbeService, probeHandlers(handlers))], ...options });
   cleanUps.push(() => server.close());
   return { server, ...connect(`${server.host}:${server.port}`) };
 }
 
 function connect(address: string): Pick<Served, "caller" | "probe"> {
-  const caller = createMeshNode("gateway", testConfig(), {
+  const caller = createTestNode("gateway", {
     ...parts,
     endpoints: staticEndpoints({ probe: [address] }),
   });
@@ -132,7 +134,7 @@ test("an address that is taken is told in one sentence", async () => {
   await once(taken, "listening");
   const address = taken.address();
   if (address === null || typeof address === "string") throw new Error("not listening");
-  const node = createMeshNode("probe", testConfig(address.port), parts);
+  const node = createTestNode("probe", parts, address.port);
   await expect(node.serve({ services: [] })).rejects.toThrow(`cannot listen on 127.0.0.1:${address.port}`);
 });
 
@@ -146,9 +148,12 @@ describe("a process", () => {
   }
 
   async function start(): Promise<Process> {
+    const door = await openTestJoinDoor(await testAuthority());
+    cleanUps.push(() => door.close());
+    const environment = await door.environment("probe");
     const child = fork(new URL("./process.fixture.ts", import.meta.url), {
       execArgv: ["--import", "tsx"],
-      env: { SHOPMESH_SECRET: TEST_SECRET },
+      env: { ...environment },
       stdio: ["ignore", "pipe", "inherit", "ipc"],
     });
     cleanUps.push(() => child.kill("SIGKILL"));
@@ -206,7 +211,10 @@ describe("a process", () => {
 
 test("health is SERVING while calls are taken, and watchers hear of the end", async () => {
   const { server } = await serve({});
-  const health = new HealthClient(`${server.host}:${server.port}`, credentials.createInsecure());
+  const health = new HealthClient(
+    `${server.host}:${server.port}`,
+    new WorkloadChannelCredentials(testSource("gateway"), "probe"),
+  );
   cleanUps.push(() => health.close());
   const states: ServingStatus[] = [];
   const watch = health.watch({ service: "mesh.test.v1.ProbeService" });

@@ -1,11 +1,13 @@
-import { connect as connectTcp } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { connect } from "node:tls";
 import type { Logger } from "pino";
 import type { TrafficSplit } from "#gen/mesh/v1/discovery_service.ts";
 import type { RpcError } from "#mesh/contract/errors.ts";
 import type { Cluster, Endpoint, EndpointSource } from "#mesh/discovery/endpoints.ts";
 import { chooseVersion } from "#mesh/discovery/route-rules.ts";
+import type { CertificateSource } from "#mesh/identity/certificates.ts";
+import { connectionOptions, contextOf } from "#mesh/identity/tls.ts";
 import { random } from "#mesh/random.ts";
 import { overloaded } from "#mesh/rpc/status.ts";
 import { gatewayFailure } from "./answers.ts";
@@ -43,13 +45,15 @@ export interface Wanted {
 
 export interface BackendsOptions {
   readonly endpoints: EndpointSource;
+  /** Whom the gateway proves to be to them. */
+  readonly certificates: CertificateSource;
   readonly limits: GatewayLimits;
   readonly log: Pick<Logger, "info" | "warn">;
   /** Opens a connection to what the gateway process answers itself. */
   readonly openLocal: () => Duplex;
 }
 
-export function createBackends({ endpoints, limits, log, openLocal }: BackendsOptions): Backends {
+export function createBackends({ endpoints, certificates, limits, log, openLocal }: BackendsOptions): Backends {
   const groups = new Map<string, Group>();
   const unwatch: (() => void)[] = [];
   let closed = false;
@@ -60,8 +64,8 @@ export function createBackends({ endpoints, limits, log, openLocal }: BackendsOp
     const wanted = new Map(now.map((endpoint) => [formatAddress(endpoint), endpoint]));
     const versions = new Map<string, Backend[]>();
     const backends = [...wanted].map(([address, endpoint]) => {
-      const { host, port, version } = endpoint;
-      const openSocket = (): Duplex => connectTcp({ host, port, noDelay: true, keepAlive: true });
+      const { version } = endpoint;
+      const openSocket = (): Duplex => openSecured(endpoint, owner, certificates);
       const backend = before.get(address) ?? createBackend({ owner, address, openSocket, limits, log });
       if (version !== undefined) versions.set(version, [...(versions.get(version) ?? []), backend]);
       return backend;
@@ -106,6 +110,15 @@ export function createBackends({ endpoints, limits, log, openLocal }: BackendsOp
       for (const { all } of groups.values()) for (const backend of all.backends) backend.destroy();
     },
   };
+}
+
+/** Begins a connection to an instance of `owner`, under the certificates of now. It fails when the peer is another. */
+function openSecured(endpoint: Endpoint, owner: string, certificates: CertificateSource): Duplex {
+  const now = certificates.current();
+  if (now === undefined) throw new Error("the gateway has no certificate yet");
+  const { host, port } = endpoint;
+  const socket = connect({ ...connectionOptions(contextOf(now), owner), host, port });
+  return socket.setNoDelay(true).setKeepAlive(true);
 }
 
 /** The instances of one service, and how calls are split between their versions. */

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { EndpointSource } from "#mesh/discovery/endpoints.ts";
+import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
 import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection.ts";
@@ -27,8 +28,8 @@ export interface GatewayOptions {
   readonly endpoints: EndpointSource;
   /** Who takes in the events that payment gateways post. */
   readonly payments: WebhookSink;
-  /** The secret by which services know the gateway. */
-  readonly secret: string;
+  /** By which services know the gateway. */
+  readonly certificates: CertificateSource;
   /** A serialized google.protobuf.FileDescriptorSet, for reflection; not read before somebody asks. */
   readonly descriptors: () => Uint8Array;
   readonly log: Pick<Logger, "info" | "warn" | "error">;
@@ -49,7 +50,7 @@ const STOP_CALLS_AT = 0.9;
 
 /** Starts the gateway. Rejects with the system's error when its address cannot be listened on. */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const { contracts, endpoints, payments, secret, stats, descriptors, log, host, port, socket } = options;
+  const { contracts, endpoints, payments, certificates, stats, descriptors, log, host, port, socket } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const localNames = [healthServiceName, ...reflectionServiceNames];
   const routes = createRoutes(contracts, localNames);
@@ -57,10 +58,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   for (const name of localNames) health.setServing(true, name);
   const reflection = reflectionServices({ descriptors, services: [...routes.services, ...localNames] });
   const local = createLocalServer([health.service, ...reflection]);
-  const backends = createBackends({ endpoints, limits, log, openLocal: local.open });
+  const backends = createBackends({ endpoints, certificates, limits, log, openLocal: local.open });
   const places = createShares({ total: limits.maxCalls, perAddress: limits.callsPerAddress });
   const targets = followTargets(endpoints, "gateway");
-  const router = createRouter({ routes, backends, places, targets, secret, stats, limits, log });
+  const router = createRouter({ routes, backends, places, targets, stats, limits, log });
   const http1 = createHttp1({ payments, places, limits, log });
 
   const watch = watchHealth({ backends, routes, health, retryMs: limits.healthRetryMs });

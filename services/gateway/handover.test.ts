@@ -4,6 +4,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect, createServer, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { bindPublicSocket, type PublicSocket } from "#mesh/public-socket.ts";
+import { portable, testCertificates } from "#testing/certificates.ts";
 import { createCleanup, eventually, startPair, startTestGateway, toyClient, unary } from "./testing/setup.ts";
 import { startToyBackend, type ToyBackend } from "./testing/toy-backend.ts";
 
@@ -11,10 +12,15 @@ const cleanup = createCleanup();
 afterEach(() => cleanup.run());
 
 async function startGatewayProcess(socket: PublicSocket, backend: ToyBackend): Promise<ChildProcess> {
-  const child = fork(new URL("./process.fixture.ts", import.meta.url), [backend.address], {
-    execArgv: ["--import", "tsx"],
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
-  });
+  const certificates = portable(await testCertificates("gateway"));
+  const child = fork(
+    new URL("./process.fixture.ts", import.meta.url),
+    [backend.address, JSON.stringify(certificates)],
+    {
+      execArgv: ["--import", "tsx"],
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    },
+  );
   cleanup.add(() => child.kill("SIGKILL"));
   socket.handTo(child);
   expect((await once(child, "message"))[0]).toEqual({ type: "ready", port: socket.port });

@@ -5,7 +5,7 @@ import { createMeshNode } from "#mesh/mesh.ts";
 import { receivePublicSocket } from "#mesh/public-socket.ts";
 import { createCallStats } from "#mesh/rpc/call-stats.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
-import { endWithProcess } from "#mesh/rpc/process-end.ts";
+import { endWhenLost, endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { startGateway } from "./gateway.ts";
 import { defaultLimits } from "./limits.ts";
@@ -19,7 +19,8 @@ try {
   const { instance, version, logLevel } = config;
   const log = createLogger({ workload: "gateway", instance, version, level: logLevel });
   const stats = createCallStats(() => defaultLimits.maxCalls);
-  const mesh = createMeshNode("gateway", config, { log, stats });
+  const mesh = createMeshNode("gateway", config, { log, stats, onLost: endWhenLost });
+  await mesh.joined();
   const { handleWebhook } = mesh.client(PaymentService).try;
   const gateway = await startGateway({
     host,
@@ -28,7 +29,7 @@ try {
     contracts,
     endpoints: mesh.endpoints,
     payments: { handleWebhook, call: (options) => mesh.background({ name: "webhook", ...options }) },
-    secret: config.secret,
+    certificates: mesh.certificates,
     descriptors: readDescriptors,
     stats,
     log,

@@ -6,7 +6,7 @@ import type { Implementation } from "#mesh/contract/contract.ts";
 import { isReason } from "#mesh/contract/errors.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodeFailure } from "#mesh/rpc/status.ts";
-import { startTestMesh, TEST_SECRET, type TestMesh, type TestMeshOptions } from "#testing/mesh.ts";
+import { startTestMesh, type TestMesh, type TestMeshOptions } from "#testing/mesh.ts";
 import { createCleanup, startTestGateway } from "./testing/setup.ts";
 
 const cleanup = createCleanup();
@@ -34,7 +34,7 @@ async function startShop(options: TestMeshOptions = {}): Promise<TestShop> {
   const mesh = await startTestMesh({ inventory: () => [implementation] }, options);
   cleanup.add(() => mesh.close());
   const targets = { inventory: [mesh.address("inventory")] };
-  const gateway = await startTestGateway(cleanup, { contracts: [InventoryService], targets, secret: TEST_SECRET });
+  const gateway = await startTestGateway(cleanup, { contracts: [InventoryService], targets });
   const client = new InventoryServiceClient(gateway.address, credentials.createInsecure());
   cleanup.add(() => client.close());
   return { calls, mesh, client };

@@ -30,7 +30,7 @@ function check(client: HealthClient, service: string): Promise<ServingStatus> {
 
 /** Two services with an owner each. */
 async function startTwo() {
-  const [toys, games] = [await startToyBackend(), await startToyBackend()];
+  const [toys, games] = [await startToyBackend(), await startToyBackend(0, "games")];
   cleanup.add(() => toys.kill());
   cleanup.add(() => games.kill());
   const gateway = await startTestGateway(cleanup, {

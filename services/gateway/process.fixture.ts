@@ -4,12 +4,13 @@ import { createCallStats } from "#mesh/rpc/call-stats.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
 import { endWithProcess } from "#mesh/rpc/process-end.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
+import { sourceOf } from "#testing/certificates.ts";
 import { startGateway } from "./gateway.ts";
 import { defaultLimits } from "./limits.ts";
-import { noPayments, SECRET } from "./testing/setup.ts";
+import { noPayments } from "./testing/setup.ts";
 import { toyContract } from "./testing/toy-backend.ts";
 
-// A gateway as a process of its own, started by handover.test.ts with the address of a toy backend, on the public socket
+// A gateway as a process of its own, started by handover.test.ts with the address of a toy backend and with its certificates, on the public socket
 // that the test holds.
 
 const log = createLogger({ workload: "gateway", instance: "1", version: "test", level: "warn" });
@@ -20,7 +21,7 @@ const gateway = await startGateway({
   contracts: [toyContract],
   endpoints: staticEndpoints({ toy: [process.argv[2] ?? ""] }),
   payments: noPayments,
-  secret: SECRET,
+  certificates: sourceOf(JSON.parse(process.argv[3] ?? "")),
   descriptors: readDescriptors,
   stats: createCallStats(() => defaultLimits.maxCalls),
   log,

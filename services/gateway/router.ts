@@ -1,8 +1,7 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
-import { Metadata } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import type { RpcError } from "#mesh/contract/errors.ts";
-import { CLIENT_ADDRESS_KEY, sharedSecretIdentity } from "#mesh/identity/workload.ts";
+import { CLIENT_ADDRESS_KEY } from "#mesh/rpc/call.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import { createRetryBudgets } from "#mesh/rpc/retry-rules.ts";
 import { overloaded } from "#mesh/rpc/status.ts";
@@ -31,7 +30,6 @@ export interface RouterOptions {
   /** The places for calls; each takes one. */
   readonly places: Shares;
   readonly targets: Targets;
-  readonly secret: string;
   readonly stats: CallStats;
   readonly limits: GatewayLimits;
   readonly log: Pick<Logger, "info" | "warn">;
@@ -43,8 +41,7 @@ const WORKLOAD = "gateway";
 /** The name of a service that isn't here comes from outside and may be as long as a header. */
 const MAX_NAME_CHARS = 200;
 
-export function createRouter({ routes, backends, places, targets, secret, stats, limits, log }: RouterOptions): Router {
-  const proof = proofHeaders(secret);
+export function createRouter({ routes, backends, places, targets, stats, limits, log }: RouterOptions): Router {
   const budgets = createRetryBudgets();
   const calls = new Set<PassThrough>();
 
@@ -57,7 +54,7 @@ export function createRouter({ routes, backends, places, targets, secret, stats,
     }
     const given = received.parsed[TRACEPARENT_KEY];
     const trace = newSpan(typeof given === "string" ? given : undefined);
-    const added: Record<string, string> = { ...proof, [CLIENT_ADDRESS_KEY]: connection.peer };
+    const added: Record<string, string> = { [CLIENT_ADDRESS_KEY]: connection.peer };
     // A trace that the caller began goes on untouched; only a missing or malformed one is replaced.
     if (!given?.includes(trace.traceId)) added[TRACEPARENT_KEY] = formatTraceparent(trace);
     const startedAtMs = performance.now();
@@ -109,11 +106,4 @@ function shed(stream: ServerHttp2Stream, { service }: Route): RpcError {
   const failure = overloaded("the gateway passes too many calls", service);
   answerFailure(stream, failure, service);
   return failure;
-}
-
-/** How the gateway proves itself to services, the same on every call. */
-function proofHeaders(secret: string): Readonly<Record<string, string>> {
-  const metadata = new Metadata();
-  sharedSecretIdentity(WORKLOAD, secret).prove(metadata);
-  return Object.fromEntries(Object.entries(metadata.getMap()).map(([name, value]) => [name, value.toString()]));
 }

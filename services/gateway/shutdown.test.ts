@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { status as codes, credentials } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
 import { HealthClient } from "#gen/grpc/health/v1/health.ts";
+import { testAuthority } from "#testing/certificates.ts";
+import { openTestJoinDoor } from "#testing/join-door.ts";
 import {
   createCleanup,
   errorInfoOf,
   rejection,
-  SECRET,
   startPair,
   startTestGateway,
   toyClient,
@@ -76,10 +77,12 @@ test("is not held up by those who watch its health", async () => {
 });
 
 /** Runs main.ts as `npm start` does, as a process of its own with a channel to its parent. */
-function startProcess(environment: Readonly<Record<string, string>>) {
+async function startProcess(environment: Readonly<Record<string, string>>) {
+  const door = await openTestJoinDoor(await testAuthority());
+  cleanup.add(() => door.close());
   const main = join(import.meta.dirname, "main.ts");
   const child = spawn(process.execPath, ["--import", "tsx", main], {
-    env: { PATH: process.env.PATH, SHOPMESH_SECRET: SECRET, ...environment },
+    env: { PATH: process.env.PATH, ...(await door.environment("gateway")), ...environment },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   cleanup.add(() => child.kill("SIGKILL"));
@@ -93,7 +96,7 @@ function startProcess(environment: Readonly<Record<string, string>>) {
 
 test("as a process: says when it is ready, and ends with 0 on SIGTERM and when its parent is gone", async () => {
   for (const end of ["SIGTERM", "disconnect"]) {
-    const { child, exit, errors } = startProcess({ SHOPMESH_PORT: "0" });
+    const { child, exit, errors } = await startProcess({ SHOPMESH_PORT: "0" });
     const [message] = await once(child, "message");
     expect(message).toEqual({ type: "ready", port: expect.any(Number) });
     if (end === "SIGTERM") child.kill("SIGTERM");
@@ -109,7 +112,7 @@ test("as a process: says in one line that its port is in use, and ends with 1", 
   cleanup.add(() => squatter.close());
   const address = squatter.address();
   const port = typeof address === "object" ? String(address?.port) : "";
-  const { exit, errors } = startProcess({ SHOPMESH_PORT: port });
+  const { exit, errors } = await startProcess({ SHOPMESH_PORT: port });
   expect((await exit)[0]).toBe(1);
   expect(errors()).toBe(
     `gateway: the address 127.0.0.1:${port} is in use; stop what listens there, or set SHOPMESH_PORT to another port\n`,
@@ -118,10 +121,10 @@ test("as a process: says in one line that its port is in use, and ends with 1", 
 
 test.each([
   [{ SHOPMESH_PORT: "http" }, /^gateway: SHOPMESH_PORT must be .*\n$/],
-  [{ SHOPMESH_PORT: "0", SHOPMESH_SECRET: "" }, /^gateway: SHOPMESH_SECRET is not set\n$/],
+  [{ SHOPMESH_PORT: "0", SHOPMESH_JOIN: "" }, /^gateway: SHOPMESH_JOIN is not set\n$/],
   [{ SHOPMESH_PORT: "0", SHOPMESH_PUBLIC_HOST: "192.0.2.1" }, /^gateway: this machine has no address for .*\n$/],
 ])("as a process: says in one line what is wrong with %j", async (environment, line) => {
-  const { exit, errors } = startProcess(environment);
+  const { exit, errors } = await startProcess(environment);
   expect((await exit)[0]).toBe(1);
   expect(errors()).toMatch(line);
 });

@@ -1,5 +1,13 @@
-import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
-import { createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
+import {
+  createSecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
+import { contextOptions } from "#mesh/identity/tls.ts";
+import { testCertificates } from "#testing/certificates.ts";
 import type { Cleanup } from "./setup.ts";
 
 export interface RawBackend {
@@ -19,7 +27,7 @@ export async function startRawBackend(
   const seen: IncomingHttpHeaders[] = [];
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<Socket>();
-  const server = createServer({ settings: options });
+  const server = createSecureServer({ settings: options, ...(await secured()) });
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
@@ -47,6 +55,11 @@ export async function startRawBackend(
   return { address: `127.0.0.1:${address.port}`, seen, sessions, sockets };
 }
 
+/** Every server of the mesh wants a certificate. */
+async function secured() {
+  return { ...contextOptions(await testCertificates("toy")), requestCert: true, ALPNProtocols: ["h2"] };
+}
+
 /** Answers a call with an empty message and OK. */
 export function answerOk(stream: ServerHttp2Stream): void {
   stream.once("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
@@ -71,8 +84,8 @@ function http2Frame(type: number, flags: number, streamId: number, payload: Buff
 
 /** Speaks HTTP/2 by hand, for answers that Node refuses to give: ends each request with this header block. */
 export async function startFrameBackend(cleanup: Cleanup, headerBlock: Buffer): Promise<string> {
-  const sockets = new Set<Socket>();
-  const server = createTcpServer((socket) => {
+  const sockets = new Set<TLSSocket>();
+  const server = createTlsServer(await secured(), (socket) => {
     sockets.add(socket);
     socket.on("error", () => undefined);
     socket.write(http2Frame(SETTINGS, 0, 0, Buffer.alloc(0)));
@@ -93,8 +106,9 @@ export async function startFrameBackend(cleanup: Cleanup, headerBlock: Buffer): 
 
 /** Says that it takes calls, and never reads one: what a stopped process looks like from outside. */
 export async function startDeafBackend(cleanup: Cleanup): Promise<string> {
-  const sockets = new Set<Socket>();
-  const server = createTcpServer({ pauseOnConnect: true }, (socket) => {
+  const sockets = new Set<TLSSocket>();
+  const server = createTlsServer(await secured(), (socket) => {
+    socket.pause();
     sockets.add(socket);
     socket.on("error", () => undefined);
     socket.write(http2Frame(SETTINGS, 0, 0, Buffer.alloc(0)));
@@ -102,7 +116,7 @@ export async function startDeafBackend(cleanup: Cleanup): Promise<string> {
   return listenTcp(cleanup, server, sockets);
 }
 
-async function listenTcp(cleanup: Cleanup, server: TcpServer, sockets: ReadonlySet<Socket>): Promise<string> {
+async function listenTcp(cleanup: Cleanup, server: TlsServer, sockets: ReadonlySet<TLSSocket>): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   cleanup.add(() => {
     for (const socket of sockets) socket.destroy();

@@ -12,15 +12,15 @@ import { expect } from "vitest";
 import { ErrorInfo } from "#gen/google/rpc/error_details.ts";
 import { Status } from "#gen/google/rpc/status.ts";
 import { type EndpointSource, staticEndpoints } from "#mesh/discovery/endpoints.ts";
+import { createCertificateHolder } from "#mesh/identity/certificates.ts";
 import { type CallStats, createCallStats } from "#mesh/rpc/call-stats.ts";
 import { readDescriptors } from "#mesh/rpc/descriptors.ts";
+import { testCertificates } from "#testing/certificates.ts";
 import { type RunningGateway, startGateway } from "../gateway.ts";
 import { defaultLimits, type GatewayLimits } from "../limits.ts";
 import type { RoutedContract } from "../routes.ts";
 import type { WebhookSink } from "../webhooks/webhook.ts";
 import { startToyBackend, type ToyBackend, toy, toyContract } from "./toy-backend.ts";
-
-export const SECRET = "a secret for tests only";
 
 /** Closes what a test opened, last first. Call it in `afterEach`. */
 export function createCleanup(): { add(close: () => unknown): void; run(): Promise<void> } {
@@ -60,7 +60,6 @@ export interface TestGatewayOptions {
   /** … or a source that tells changes. */
   readonly endpoints?: EndpointSource;
   readonly contracts?: readonly RoutedContract[];
-  readonly secret?: string;
   readonly limits?: Partial<GatewayLimits>;
   readonly descriptors?: () => Uint8Array;
   /** Who takes webhooks in; nobody is there unless given. */
@@ -88,7 +87,7 @@ export async function startTestGateway(cleanup: Cleanup, options: TestGatewayOpt
     contracts: options.contracts ?? [toyContract],
     endpoints: options.endpoints ?? staticEndpoints(options.targets ?? {}),
     payments: options.payments ?? noPayments,
-    secret: options.secret ?? SECRET,
+    certificates: createCertificateHolder(await testCertificates("gateway")),
     descriptors: options.descriptors ?? readDescriptors,
     stats,
     log: { info: write, warn: write, error: write },

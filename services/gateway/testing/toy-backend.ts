@@ -7,12 +7,14 @@ import {
   Metadata,
   type MethodDefinition,
   Server,
-  ServerCredentials,
   type ServiceDefinition,
   status,
 } from "@grpc/grpc-js";
 import type { Idempotency } from "#mesh/contract/contract.ts";
+import { createCertificateHolder } from "#mesh/identity/certificates.ts";
+import { WorkloadServerCredentials } from "#mesh/rpc/credentials.ts";
 import { createHealth, type Health } from "#mesh/rpc/health.ts";
+import { testCertificates } from "#testing/certificates.ts";
 import type { RoutedContract } from "../routes.ts";
 
 const TOY_SERVICE = "toy.v1.ToyService";
@@ -73,8 +75,8 @@ export const failure = {
   bytes: Buffer.from([0, 1, 2, 255, 254, 10, 13]),
 };
 
-/** A real grpc-js server with one service; `port` 0 takes a free one. */
-export async function startToyBackend(port = 0): Promise<ToyBackend> {
+/** A real grpc-js server with one service; `port` 0 takes a free one. It proves to be `service`. */
+export async function startToyBackend(port = 0, service = "toy"): Promise<ToyBackend> {
   const events = new EventEmitter();
   const seen: Metadata[] = [];
   let flooded = 0;
@@ -93,8 +95,10 @@ export async function startToyBackend(port = 0): Promise<ToyBackend> {
   const health = createHealth([]);
   server.addService(health.service.definition, health.service.implementation);
   health.setServing(true);
+  const source = createCertificateHolder(await testCertificates(service));
+  const credentials = new WorkloadServerCredentials(source, "workloads");
   const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, taken) =>
+    server.bindAsync(`127.0.0.1:${port}`, credentials, (error, taken) =>
       error === null ? resolve(taken) : reject(error),
     );
   });

@@ -3,7 +3,7 @@ import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.t
 import { type HandleWebhookRequest, HandleWebhookResponse } from "#gen/shop/payments/v1/payment_service.ts";
 import type { Implementation } from "#mesh/contract/contract.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { startTestMesh, TEST_SECRET, type TestMesh } from "#testing/mesh.ts";
+import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
 import type { GatewayLimits } from "../limits.ts";
 import { type Cleanup, startTestGateway, type TestGateway } from "./setup.ts";
 
@@ -44,7 +44,6 @@ export async function startWebhookShop(
   const node = mesh.mesh("gateway");
   const gateway = await startTestGateway(cleanup, {
     limits,
-    secret: TEST_SECRET,
     payments: {
       handleWebhook: node.client(PaymentService).try.handleWebhook,
       call: (options) => node.background({ name: "webhook", ...options }),
