@@ -43,8 +43,8 @@ export interface Run {
   setSupervisor(address: string): void;
 }
 
-/** A service takes at most ten seconds to finish its calls. */
-export const stopGraceMs = 12_000;
+/** A service takes two seconds at most until its callers have turned away, then ten and a half to finish its calls. */
+export const stopGraceMs = 15_000;
 
 /** Everything that can be wrong before anything has been started, and the claim on the folder. */
 export async function claimFolder({ port, dataDir, terminal, cleanup }: Context): Promise<DataFolder> {
