@@ -114,12 +114,17 @@ export async function startTestMesh(
 }
 
 /** A node of a mesh, with a certificate of the test's authority. It listens on any free port unless told otherwise. */
-export function createTestNode(workload: string, parts: Partial<MeshParts>, port?: number): MeshNode {
-  return createMeshNode(workload, testConfig(port), { certificates: testSource(workload), ...parts });
+export function createTestNode(
+  workload: string,
+  parts: Partial<MeshParts>,
+  port?: number,
+  settings?: Partial<MeshConfig>,
+): MeshNode {
+  return createMeshNode(workload, testConfig(port, settings), { certificates: testSource(workload), ...parts });
 }
 
 /** The settings of a workload of a test, on any free port unless told otherwise. Tests open databases by themselves. */
-export function testConfig(port = 0): MeshConfig {
+export function testConfig(port = 0, settings: Partial<MeshConfig> = {}): MeshConfig {
   return {
     listen: { host: "127.0.0.1", port },
     advertise: "127.0.0.1",
@@ -134,6 +139,7 @@ export function testConfig(port = 0): MeshConfig {
     instance: "1",
     version: "test",
     databaseUrl: "",
+    ...settings,
   };
 }
 

@@ -1,8 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { implement } from "#mesh/contract/contract.ts";
-import { createMeshNode } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
-import { testConfig } from "#testing/mesh.ts";
+import { createTestNode } from "#testing/mesh.ts";
 import { ProbeService, probeDescriptors, probeHandlers, probeRequest, probeResponse } from "../rpc/probe.fixture.ts";
 import { dnsEndpoints } from "./dns-endpoints.ts";
 
@@ -82,21 +80,15 @@ describe("names that are looked up", () => {
 test("a process that finds others by names needs no control plane, and registers nowhere", async () => {
   const log = createLogger({ workload: "test", instance: "1", version: "test", level: "silent" });
   const parts = { log, descriptors: probeDescriptors, startupGraceMs: 0 };
-  const answer = probeHandlers({ read: async () => probeResponse({ text: "found" }) });
-  const server = await createMeshNode("probe", testConfig(), parts).serve({
-    services: [implement(ProbeService, answer)],
-  });
-  const config = {
-    ...testConfig(),
-    discovery: "dns" as const,
-    dnsTarget: `{service}:${server.port}`,
-    control: "127.0.0.1:1",
-  };
-  const caller = createMeshNode("gateway", config, parts);
+  const owner = "localhost"; // a name that this machine resolves
+  const Named = { ...ProbeService, owner };
+  const handlers = probeHandlers({ read: async () => probeResponse({ text: "found" }) });
+  const server = await createTestNode(owner, parts).serve({ services: [{ contract: Named, handlers }] });
+  const settings = { discovery: "dns", dnsTarget: `{service}:${server.port}`, control: "127.0.0.1:1" } as const;
+  const caller = createTestNode("gateway", parts, 0, settings);
   try {
-    const probe = caller.client({ ...ProbeService, owner: "localhost" }); // a name that this machine resolves
-    const { text } = await probe.read(probeRequest(), caller.background({ name: "test", timeoutMs: 10_000 }));
-    expect(text).toBe("found");
+    const call = caller.background({ name: "test", timeoutMs: 10_000 });
+    expect((await caller.client(Named).read(probeRequest(), call)).text).toBe("found");
     expect(caller.register(server.port).isRegistered()).toBe(false);
   } finally {
     caller.close();

@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { systemClock } from "#mesh/clock.ts";
-import { createMeshNode, type MeshNode, type RunningServer } from "#mesh/mesh.ts";
+import type { MeshNode, RunningServer } from "#mesh/mesh.ts";
 import {
   type ProbeHandlers,
   ProbeService,
@@ -10,7 +10,7 @@ import {
 } from "#mesh/rpc/probe.fixture.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { removeFolder, temporaryFolder } from "#testing/folders.ts";
-import { testConfig } from "#testing/mesh.ts";
+import { createTestNode } from "#testing/mesh.ts";
 import { CONTROL_LIMITS, CONTROL_SHUTDOWN_BOUNDS, openControl } from "../control.ts";
 
 const controlOptions = {
@@ -22,6 +22,7 @@ const controlOptions = {
 /** None of these tests is about too many calls at once. */
 const roomy = { minConcurrentCalls: 1_000, maxConcurrentCalls: 1_000 };
 const log = createLogger({ workload: "test", instance: "1", version: "test", level: "silent" });
+const parts = { ...roomy, log, descriptors: probeDescriptors };
 
 /** The probe service, with time enough for a busy machine. */
 const { change, ...methods } = ProbeService.methods;
@@ -51,7 +52,7 @@ export async function startMembers(): Promise<Members> {
   const startControl = async (): Promise<void> => {
     const opened = await openControl({ ...controlOptions, dataDir, log });
     const bounds = { shutdownBounds: CONTROL_SHUTDOWN_BOUNDS, limits: CONTROL_LIMITS };
-    const node = createMeshNode("control", testConfig(port), { log, ...bounds });
+    const node = createTestNode("control", { log, ...bounds }, port);
     const server = await node.serve({ services: opened.services, close: opened.close });
     port = server.port;
     const close = async (): Promise<void> => {
@@ -65,8 +66,8 @@ export async function startMembers(): Promise<Members> {
     control = undefined;
   };
   const node = (workload: string, instance = "1", version = "v1"): MeshNode => {
-    const config = { ...testConfig(), control: `127.0.0.1:${port}`, instance, version };
-    const made = createMeshNode(workload, config, { ...roomy, log, descriptors: probeDescriptors, startupGraceMs: 0 });
+    const settings = { control: `127.0.0.1:${port}`, instance, version };
+    const made = createTestNode(workload, { ...parts, startupGraceMs: 0 }, 0, settings);
     closers.push(() => made.close());
     return made;
   };
@@ -83,8 +84,7 @@ export async function startMembers(): Promise<Members> {
   return {
     serve: (instance, handlers, version) => serve(node("probe", instance, version), handlers),
     serveUnknown(handlers) {
-      const parts = { ...roomy, log, descriptors: probeDescriptors };
-      return serve(createMeshNode("probe", testConfig(), parts), handlers);
+      return serve(createTestNode("probe", parts), handlers);
     },
     node: (workload, instance) => node(workload, instance),
     stopControl,
