@@ -1,3 +1,4 @@
+import type { Http2Server } from "node:http2";
 import { implement } from "#mesh/contract/contract.ts";
 import { parseAddress, plainCluster } from "#mesh/discovery/endpoints.ts";
 import { movingEndpoints } from "#mesh/discovery/moving-endpoints.fixture.ts";
@@ -75,4 +76,11 @@ export function keptLog(): { readonly log: MeshParts["log"]; readonly lines: rea
   const lines: LogLine[] = [];
   const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
   return { log: createLogger({ workload: "test", instance: "1", version: "test", level: "info", destination }), lines };
+}
+
+/** Where a server of HTTP/2 listens. */
+export function portOf(server: Pick<Http2Server, "address">): number {
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("not listening");
+  return address.port;
 }

@@ -1,11 +1,11 @@
-import { createSecureServer, type Http2Server } from "node:http2";
+import { createSecureServer } from "node:http2";
 import { afterEach, describe, expect, test } from "vitest";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { contextOptions } from "#mesh/identity/tls.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
 import type { OwnCall } from "#mesh/rpc/call.ts";
 import { testCertificates } from "#testing/certificates.ts";
-import { addressOf, createInstances } from "./instances.fixture.ts";
+import { addressOf, createInstances, portOf } from "./instances.fixture.ts";
 import { deferred, failureOf, type ProbeHandlers, ProbeService, probeRequest, probeResponse } from "./probe.fixture.ts";
 import { BUDGET_TOKENS } from "./retry-rules.ts";
 
@@ -20,12 +20,6 @@ const away = (): never => {
 
 function callOf(caller: MeshNode, timeoutMs = 10_000): OwnCall {
   return caller.background({ name: "test", timeoutMs });
-}
-
-function portOf(server: Http2Server): number {
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("not listening");
-  return address.port;
 }
 
 /** Makes `calls` calls, 16 at a time; tells how many failed. */
