@@ -118,6 +118,8 @@ test("runs, tells its status, refuses a second shop in its folder, and leaves no
     expect(memoryBytes).toBeGreaterThan(0);
   }
 
+  await operate();
+
   const books = shopmesh(["reconcile"]);
   expect(await books.ended).toBe(0);
   expect(books.output.text()).toMatch(/^books compared with simulator's\n0 repaired, 0 open, 0 under way\n/);
@@ -135,6 +137,32 @@ test("runs, tells its status, refuses a second shop in its folder, and leaves no
   expect(await up.ended).toBe(0);
   for (const pid of pids) expect(await isRunning(pid)).toBe(false);
 }, 120_000);
+
+/** What an operator does to a shop that runs: a few commands with the real thing behind them. */
+async function operate(): Promise<void> {
+  const said = async (...args: readonly string[]): Promise<string> => {
+    const command = shopmesh(args);
+    expect({ code: await command.ended, text: command.output.text() }).toMatchObject({ code: 0 });
+    return command.output.text();
+  };
+  expect(await said("scale", "cart=2")).toMatch(
+    /^cart: 2 instances, cart-\d+ \(process \d+\), cart-\d+ \(process \d+\)\n$/,
+  );
+  const injected = await said("fault", "cart", "--status", "UNAVAILABLE", "--caller", "orders", "--for", "2h");
+  const id = /^flt_\w+/.exec(injected)?.[0] ?? "";
+  expect(await said("rules")).toMatch(
+    new RegExp(`\ncart +${id} +100 % of calls by orders fail with UNAVAILABLE +for 1 h 59 min`),
+  );
+  const report = JSON.parse(await said("status", "--json"));
+  expect(report).toMatchObject({ well: true, rules: [{ service: "cart", faultId: id }] });
+  const carts = report.processes.filter(({ service }: { readonly service: string }) => service === "cart");
+  expect(carts).toMatchObject([{ registered: "serving" }, { registered: "serving" }]);
+  expect(await said("fault", "--clear", id)).toBe(`${id} is ended\n`);
+  expect(await said("scale", "cart=1")).toMatch(/^cart: 1 instance, cart-\d+ /);
+  expect(await said("logs", "cart", "-n", "1")).toMatch(/^cart-\d+ /);
+  expect(await said("rotate-authority")).toContain("authority 2 ");
+  expect(await said("join-key", "cart")).toMatch(/^[0-9a-f]{64}\n$/);
+}
 
 test("can be stopped before it is ready", async () => {
   const up = shopmesh(["up"]);

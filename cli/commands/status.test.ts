@@ -122,7 +122,7 @@ test("an instance that the registry has as leaving is shown so, and one from els
 test("rules and authorities are shown", async () => {
   writeRun("control");
   const fault = { faultId: "flt_1", callers: [], methods: [], percent: 10, delay: undefined, statusCode: 14 };
-  const expireTime = new Date(now().getTime() + 60_500);
+  const expireTime = new Date(now().getTime() + 5_399_000);
   const rule = { service: "cart", effect: { $case: "fault" as const, value: fault }, createTime: now(), expireTime };
   const authority = { generation: 2n, state: AuthorityState.SIGNING, fingerprint: "3fa94c01b2d7ee".repeat(4) };
   const { text } = await statusOf({
@@ -134,7 +134,7 @@ test("rules and authorities are shown", async () => {
       }),
     },
   });
-  expect(text).toContain("flt_1  10 % of calls fail with UNAVAILABLE  for 1 min more\n");
+  expect(text).toContain("flt_1  10 % of calls fail with UNAVAILABLE  for 1 h 29 min more\n");
   expect(text).toContain("authority 2 (3fa94c01b2d7) signs, and is good until 2036-11-20\n");
 });
 

@@ -37,8 +37,8 @@ function aSplit(expireTime?: Date): TrafficRule {
   return { service: "cart", effect: { $case: "split", value }, createTime: new Date(0), expireTime };
 }
 
-/** A time from now at which a rule ends; half a second keeps a slow machine from rounding it down to the next unit. */
-const inMs = (ms: number): Date => new Date(systemClock.now().getTime() + ms + 500);
+/** Ends in an hour and a half, but for a second: for most of a minute from now on, 1 h 29 min are left. */
+const inAWhile = (): Date => new Date(systemClock.now().getTime() + 5_399_000);
 
 describe("fault", () => {
   test("is injected as asked, and says how to end it", async () => {
@@ -46,7 +46,7 @@ describe("fault", () => {
     const fake = await shop({
       createTrafficFault: async (request) => {
         asked.push(request);
-        return { rule: { ...aFault("flt_1", { ...request.fault, faultId: "flt_1" }), expireTime: inMs(300_000) } };
+        return { rule: { ...aFault("flt_1", { ...request.fault, faultId: "flt_1" }), expireTime: inAWhile() } };
       },
     });
     const ran = await runIn(fake, [
@@ -57,7 +57,7 @@ describe("fault", () => {
       code: 0,
       text:
         "flt_1: of calls to cart, 10 % of calls by orders of GetCart leave 200 ms later and fail with UNAVAILABLE, " +
-        "for 5 min more\nend it with shopmesh fault --clear flt_1\n",
+        "for 1 h 29 min more\nend it with shopmesh fault --clear flt_1\n",
       errors: "",
     });
     expect(asked).toMatchObject([
@@ -143,13 +143,13 @@ describe("split", () => {
     const fake = await shop({
       setTrafficSplit: async (request) => {
         asked.push(request);
-        return { rule: aSplit(inMs(3_600_000)) };
+        return { rule: aSplit(inAWhile()) };
       },
     });
     const ran = await runIn(fake, ["split", "cart", "v1=90", "v2=10", "--header", "x-a=b:v2", "--for", "1h"]);
     expect(ran).toEqual({
       code: 0,
-      text: "calls to cart: 90 % to v1, 10 % to v2; with x-a: b to v2, for 1 h more\n",
+      text: "calls to cart: 90 % to v1, 10 % to v2; with x-a: b to v2, for 1 h 29 min more\n",
       errors: "",
     });
     expect(asked).toMatchObject([
@@ -210,11 +210,11 @@ describe("split", () => {
 
 test("rules are shown with what is left of their life", async () => {
   const delayed = aFault("flt_1", { delay: { seconds: 0n, nanos: 200_000_000 }, statusCode: 0, percent: 10 });
-  const fake = await shop({ listTrafficRules: async () => ({ rules: [aSplit(inMs(2_400_000)), delayed] }) });
+  const fake = await shop({ listTrafficRules: async () => ({ rules: [aSplit(inAWhile()), delayed] }) });
   expect((await runIn(fake, ["rules"])).text).toBe(
     [
       "SERVICE  RULE   WHAT IT DOES                               FOR HOW LONG",
-      "cart     split  90 % to v1, 10 % to v2; with x-a: b to v2  for 40 min more",
+      "cart     split  90 % to v1, 10 % to v2; with x-a: b to v2  for 1 h 29 min more",
       "cart     flt_1  10 % of calls leave 200 ms later           until it is ended",
       "",
     ].join("\n"),
