@@ -18,4 +18,8 @@ const context: CommandContext = {
   version: packageJson.version,
 };
 
-process.exitCode = await runCommand(process.argv.slice(2), context);
+const code = await runCommand(process.argv.slice(2), context);
+// What was said is still to be written; what else hangs, such as a connection to a process that does not answer, is not
+// waited for.
+await Promise.all([stdout, stderr].map((stream) => new Promise((resolve) => stream.write("", resolve))));
+process.exit(code);

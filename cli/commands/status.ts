@@ -115,11 +115,13 @@ async function findOut(process: RunProcess, certificates: CertificateSource): Pr
   const runs = state === "ready" || state === "starting";
   // The public door speaks without certificates; all others want one.
   const peer = service === gatewayName ? undefined : { service, certificates };
-  const [health, memoryBytes] = await Promise.all([
+  const [answer, memoryBytes] = await Promise.all([
     process.grpcHealth && runs ? checkHealth(`${loopback}:${port}`, healthTimeoutMs, peer) : undefined,
     pid === 0 ? undefined : processMemory(pid, { descendants: name !== supervisorName }),
   ]);
-  return { ...process, health, memoryBytes };
+  // Whom control has not let in cannot tell a process that is away from one that does not talk to strangers.
+  const isStranger = peer !== undefined && certificates.current() === undefined;
+  return { ...process, health: answer === "UNREACHABLE" && isStranger ? undefined : answer, memoryBytes };
 }
 
 function render(
