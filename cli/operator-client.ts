@@ -58,7 +58,13 @@ export function callFailure(what: string, error: unknown): OperatorError {
   if (!(error instanceof RpcError)) throw error;
   const details = error.violations.map(({ field, description }) => `${field}: ${description}`);
   const advice = adviceFor(error);
-  const name = error.code === error.reason ? error.code : `${error.code} ${error.reason}`;
-  const why = `${error.message} (${name})`;
-  return new OperatorError(`${what}: ${why}${advice === undefined ? "" : `; ${advice}`}`, { details, cause: error });
+  return new OperatorError(`${what}: ${whyFailed(error)}${advice === undefined ? "" : `; ${advice}`}`, {
+    details,
+    cause: error,
+  });
+}
+
+/** Why a call failed, for the operator: the message, and the reason for whoever searches for it. */
+export function whyFailed({ message, code, reason }: RpcError): string {
+  return `${message} (${code === reason ? code : `${code} ${reason}`})`;
 }

@@ -10,6 +10,7 @@ import { RpcError } from "#mesh/contract/errors.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
 import { fail, ok, type Result } from "#mesh/result.ts";
 import type { Call } from "#mesh/rpc/call.ts";
+import { whyFailed } from "../../operator-client.ts";
 
 /** What the mesh says of itself: each part, or why it says nothing. */
 export interface MeshLook {
@@ -52,7 +53,7 @@ async function answerOf<T>(
     return ok(await question(call));
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
-    return fail(`${error.message} (${error.code} ${error.reason})`);
+    return fail(whyFailed(error));
   } finally {
     call.done();
   }
