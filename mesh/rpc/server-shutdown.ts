@@ -18,8 +18,6 @@ export const SHUTDOWN_BOUNDS: ShutdownBounds = { streamsMs: 2_000, callsMs: 10_0
 
 export interface ShutdownOptions {
   readonly server: Server;
-  /** Where it listens: `127.0.0.1:4001`. */
-  readonly address: string;
   readonly health: Health;
   readonly running: ReadonlySet<ServedCall>;
   readonly bounds: ShutdownBounds;
@@ -37,7 +35,7 @@ export interface ShutdownOptions {
  * used is released. Takes no longer than what `leave` takes, `bounds.connectionsMs` and what `close` takes.
  */
 export async function shutDown(options: ShutdownOptions): Promise<void> {
-  const { server, address, health, running, bounds, log, leave, close } = options;
+  const { server, health, running, bounds, log, leave, close } = options;
   log.info("shutting down");
   await leave();
   health.close();
@@ -48,13 +46,21 @@ export async function shutDown(options: ShutdownOptions): Promise<void> {
       log.warn({ calls: running.size }, "ending calls that did not finish in time");
       [...running].forEach(interrupt);
     }, bounds.callsMs),
-    // `forceShutdown` does not know the connections of a server without channelz; `drain` does.
-    setTimeout(() => server.drain(address, 0), bounds.connectionsMs),
+    setTimeout(() => cutConnections(server), bounds.connectionsMs),
   ];
   await drained;
   for (const timer of timers) clearTimeout(timer);
   await close();
   log.info("shut down");
+}
+
+/**
+ * Ends connections at once, whatever their peers do. grpc-js's own ways pass some over: `forceShutdown` knows none of a
+ * server without channelz, and `drain` none that is closing already, as all are by then.
+ */
+function cutConnections(server: Server): void {
+  // biome-ignore lint/complexity/useLiteralKeys: brackets are how TypeScript lets a private member be read
+  for (const { sessions } of server["http2Servers"].values()) for (const session of [...sessions]) session.destroy();
 }
 
 /** Whether a call is answered by a stream: a watch has no end of its own, and its caller begins anew elsewhere. */

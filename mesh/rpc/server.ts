@@ -109,7 +109,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     close() {
       const { shutdownBounds: bounds, leave, close: release } = options;
       const { running, log } = parts;
-      closing ??= shutDown({ server, address: `${host}:${port}`, health, running, bounds, log, leave, close: release });
+      closing ??= shutDown({ server, health, running, bounds, log, leave, close: release });
       return closing;
     },
   };

@@ -116,6 +116,19 @@ describe("a server that is closed", () => {
   });
 });
 
+test("a server that is closed does not wait for a caller that does not read the answers there are", async () => {
+  const { server, probe, caller } = await serve({
+    async *watch() {
+      for (let count = 0; ; count += 1) yield probeResponse({ text: `${count} ${"x".repeat(10_000)}` });
+    },
+  });
+  // Longer than this test may take.
+  const call = caller.background({ name: "test", timeoutMs: 120_000 });
+  cleanUps.push(() => call.done());
+  await probe.watch(probeRequest(), call)[Symbol.asyncIterator]().next();
+  await server.close();
+}, 20_000);
+
 test("a server that is closed does not wait for a caller that has left half a request behind", async () => {
   const { server } = await serve({});
   const session = openSession(`${server.host}:${server.port}`);
