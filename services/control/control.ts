@@ -8,7 +8,7 @@ import { type Implementation, implement } from "#mesh/contract/contract.ts";
 import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import { repeat } from "#mesh/repeat.ts";
 import type { ListenerLimits } from "#mesh/rpc/limits.ts";
-import { SHUTDOWN_BOUNDS, type ShutdownBounds } from "#mesh/rpc/server-shutdown.ts";
+import type { ShutdownBounds } from "#mesh/rpc/server-shutdown.ts";
 import { openAuthority } from "./authority/authority.ts";
 import { certificateHandlers } from "./authority/handlers.ts";
 import { openJoinTokens } from "./authority/join-tokens.ts";
@@ -24,8 +24,11 @@ import { createSnapshotWriter, type SnapshotWriter } from "./registry/snapshot-w
 import { trafficHandlers } from "./traffic/handlers.ts";
 import { openTrafficRules } from "./traffic/rules.ts";
 
-/** Streams have no end of their own, and whoever holds one comes back: nothing is gained by waiting for them. */
-export const CONTROL_SHUTDOWN_BOUNDS: ShutdownBounds = { ...SHUTDOWN_BOUNDS, streamsMs: 0 };
+/**
+ * Streams have no end of their own, whoever holds one comes back, and calls take milliseconds: nothing is gained by
+ * waiting. Whoever does not read what ends a stream keeps nobody from a restart.
+ */
+export const CONTROL_SHUTDOWN_BOUNDS: ShutdownBounds = { streamsMs: 0, callsMs: 1_000, connectionsMs: 1_500 };
 /**
  * Room for the streams of 1,000 instances and 1,000 watchers, of one service as many as half of them. Their connections
  * live as long as they do: there is one control plane, and nothing to spread anew over.

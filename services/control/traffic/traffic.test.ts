@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { TrafficFault, TrafficSplit } from "#gen/mesh/v1/discovery_service.ts";
 import { TrafficService } from "#gen/mesh/v1/traffic_service.contract.ts";
 import { isId } from "#mesh/ids.ts";
@@ -7,18 +7,26 @@ import { startControl, type TestControl } from "../testing/control.ts";
 import { MAX_FAULTS } from "./domain.ts";
 
 let control: TestControl;
-let dataDir: string;
 
-beforeEach(async () => {
-  dataDir = await temporaryFolder();
-  control = await startControl({ dataDir });
-  await control.register({ name: "cart-1", version: "v1" });
-  await control.register({ name: "cart-2", version: "v2" });
+const start = async (options: { readonly dataDir?: string } = {}): Promise<TestControl> => {
+  const started = await startControl(options);
+  await started.register({ name: "cart-1", version: "v1" });
+  await started.register({ name: "cart-2", version: "v2" });
+  return started;
+};
+
+beforeAll(async () => {
+  control = await start();
 });
 afterEach(async () => {
-  await control.close();
-  await removeFolder(dataDir);
+  const requestId = () => crypto.randomUUID();
+  await traffic().clearTrafficSplit({ requestId: requestId(), service: "cart" }, call());
+  for (const { effect } of await rules()) {
+    if (effect?.$case !== "fault") continue;
+    await traffic().deleteTrafficFault({ requestId: requestId(), faultId: effect.value.faultId }, call());
+  }
 });
+afterAll(() => control.close());
 
 describe("a split", () => {
   test("is told to whoever watches the service, and so is its end", async () => {
@@ -70,7 +78,26 @@ describe("a split", () => {
   });
 });
 
-describe("a rule", () => {
+describe("a rule, in time and over restarts,", () => {
+  let shared: TestControl;
+  let dataDir: string;
+
+  beforeEach(async () => {
+    shared = control;
+    dataDir = await temporaryFolder();
+    control = await start({ dataDir });
+  });
+  afterEach(async () => {
+    await control.close();
+    control = shared;
+    await removeFolder(dataDir);
+  });
+
+  const restart = async (): Promise<void> => {
+    await control.close();
+    control = await startControl({ dataDir });
+  };
+
   test("ends by itself when it was made for a time", async () => {
     const watch = await control.watch(["cart"]);
     await setSplit(split({ v1: 100 }), { timeToLive: { seconds: 60n, nanos: 0 } });
@@ -92,6 +119,12 @@ describe("a rule", () => {
     ]);
     await control.advance(61_000);
     expect(await rules()).toMatchObject([{ effect: { $case: "split" } }]);
+  });
+
+  test("is kept, and so is another one that was made at once", async () => {
+    await Promise.all([setSplit(split({ v1: 100 })), createFault({ percent: 1, statusCode: 14 })]);
+    await restart();
+    expect(await rules()).toHaveLength(2);
   });
 });
 
@@ -119,12 +152,6 @@ describe("a fault", () => {
   });
 });
 
-test("two changes at once are both kept", async () => {
-  await Promise.all([setSplit(split({ v1: 100 })), createFault({ percent: 1, statusCode: 14 })]);
-  await restart();
-  expect(await rules()).toHaveLength(2);
-});
-
 test("nobody makes rules who is not named", async () => {
   const theirs = control.mesh.mesh("cart").client(TrafficService);
   const denied = { code: "PERMISSION_DENIED", reason: "NOT_ALLOWED" };
@@ -139,11 +166,6 @@ test("nobody makes rules who is not named", async () => {
 const traffic = () => control.mesh.mesh("operator").client(TrafficService);
 const call = () => control.call("operator");
 const rules = async () => (await traffic().listTrafficRules({}, call())).rules;
-
-async function restart(): Promise<void> {
-  await control.close();
-  control = await startControl({ dataDir });
-}
 
 interface SplitOptions {
   readonly service?: string;
