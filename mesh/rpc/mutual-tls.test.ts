@@ -222,6 +222,40 @@ describe("new certificates", () => {
   });
 });
 
+test("another authority takes over under load without a failed call, and then nobody believes the old one", async () => {
+  const trusted = [authority.certificate, foreign.certificate];
+  const server = createCertificateHolder(probe);
+  const client = createCertificateHolder(orders);
+  const running = await serve(server);
+  const node = callerOf(running, client);
+  const answers = new Map<string, number>();
+  let goesOn = true;
+  const load = Array.from({ length: 8 }, async () => {
+    while (goesOn) {
+      const answer = await ask(node);
+      answers.set(answer, (answers.get(answer) ?? 0) + 1);
+    }
+  });
+  // A new connection each time, as they come by themselves, so that each step is seen on the wire.
+  const arrive = async (certificates: Certificates): Promise<void> => {
+    expect(await ask(callerOf(running, held(certificates)))).toBe("orders");
+  };
+  server.put({ ...probe, trusted });
+  client.put({ ...orders, trusted });
+  await arrive({ ...orders, trusted });
+  client.put(await foreign.issue("orders", { trusted }));
+  await arrive(await foreign.issue("orders", { trusted }));
+  server.put(await foreign.issue("probe", { trusted }));
+  await arrive({ ...orders, trusted });
+  server.put(await foreign.issue("probe"));
+  client.put(await foreign.issue("orders"));
+  await arrive(await foreign.issue("orders"));
+  expect(await ask(callerOf(running, held({ ...orders, trusted })))).toBe("SERVICE_UNAVAILABLE");
+  goesOn = false;
+  await Promise.all(load);
+  expect([...answers.keys()]).toEqual(["orders"]);
+});
+
 /** What a client would show to take its session up again without a certificate. */
 function sessionTicket({ host, port }: RunningServer, options: ConnectionOptions): Promise<Buffer> {
   return new Promise((resolve, reject) => {

@@ -60,6 +60,16 @@ test("services know the gateway, and the user whose token a caller sends", async
   ]);
 });
 
+test("passes no call to who is another service than the one it is for", async () => {
+  const mesh = await startTestMesh({ cart: () => [] });
+  cleanup.add(() => mesh.close());
+  const targets = { inventory: [mesh.address("cart")] };
+  const gateway = await startTestGateway(cleanup, { contracts: [InventoryService], targets });
+  const client = new InventoryServiceClient(gateway.address, credentials.createInsecure());
+  cleanup.add(() => client.close());
+  await expect(getStock(client, new Metadata())).rejects.toMatchObject({ code: codes.UNAVAILABLE });
+});
+
 test("a caller who pretends to be a service is not taken for one", async () => {
   const { calls, client } = await startShop();
   const metadata = new Metadata();
