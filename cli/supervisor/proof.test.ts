@@ -3,9 +3,13 @@ import { callsBetween, isWorse } from "./proof.ts";
 
 test.each([
   ["fails as the old ones do", { total: 100, failed: 30 }, { total: 100, failed: 30 }, false],
-  ["fails more of its calls", { total: 100, failed: 45 }, { total: 100, failed: 30 }, true],
-  ["fails all of its calls", { total: 20, failed: 20 }, { total: 0, failed: 0 }, true],
-  ["fails all of too few calls to tell", { total: 19, failed: 19 }, { total: 1_000, failed: 0 }, false],
+  ["fails more of its calls", { total: 100, failed: 55 }, { total: 100, failed: 30 }, true],
+  ["fails a tenth of its calls", { total: 100, failed: 10 }, { total: 100, failed: 0 }, true],
+  ["fails a tenth of very many calls", { total: 100_000, failed: 10_000 }, { total: 100_000, failed: 0 }, true],
+  ["fails what all fail, of very many calls", { total: 100_000, failed: 1_000 }, { total: 1_000, failed: 10 }, false],
+  ["fails all of its calls, though few came", { total: 3, failed: 3 }, { total: 1_000, failed: 0 }, true],
+  ["fails all of too few calls to tell", { total: 2, failed: 2 }, { total: 1_000, failed: 0 }, false],
+  ["fails when all do", { total: 50, failed: 50 }, { total: 50, failed: 50 }, false],
   ["fails one of twenty", { total: 20, failed: 1 }, { total: 1_000, failed: 0 }, false],
   ["gets no calls", { total: 0, failed: 0 }, { total: 0, failed: 0 }, false],
 ])("who %s", (_, fresh, old, expected) => {

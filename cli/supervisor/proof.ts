@@ -4,18 +4,30 @@ export interface Calls {
   readonly failed: number;
 }
 
-/** Fewer calls than this say nothing about who answered them. */
-const minCalls = 20;
-/** So much more of its calls may fail at one than at the others, before that counts: two calls of twenty are chance. */
-const tolerated = 0.1;
+/** So much more of its calls may fail at one than at the others: some failures are nobody's. */
+const tolerated = 0.02;
+/** What chance alone does more rarely than this is not taken for chance. */
+const chance = 1 / 10_000;
 
 /**
- * Whether a new instance fails more of its calls than the old ones do, as far as there are enough calls to tell. What
- * fails at all of them alike is not the new one's fault.
+ * Whether a new instance fails more of its calls than the old ones do, and more than chance explains: three of three, five
+ * of twenty, ten of a hundred, when nothing fails at the old ones. What fails at all of them alike is not its fault.
  */
 export function isWorse(fresh: Calls, old: Calls): boolean {
-  if (fresh.total < minCalls) return false;
-  return share(fresh) > share(old) + tolerated;
+  return atLeast(fresh, share(old) + tolerated) < chance;
+}
+
+/** How probable so many failures or more are, where each call fails with `part`: the tail of the binomial distribution. */
+function atLeast({ total, failed }: Calls, part: number): number {
+  if (failed === 0 || part >= 1) return 1;
+  let sum = 0;
+  // As logarithms: of a thousand calls, that none fails can be too improbable for a number.
+  let log = total * Math.log1p(-part);
+  for (let count = 0; count <= total; count++) {
+    if (count >= failed) sum += Math.exp(log);
+    log += Math.log((total - count) / (count + 1)) + Math.log(part / (1 - part));
+  }
+  return sum;
 }
 
 function share({ total, failed }: Calls): number {
