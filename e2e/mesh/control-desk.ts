@@ -23,8 +23,11 @@ export interface ControlDesk {
   killAndAwait(name: string): Promise<void>;
   /** What control knows; rejects when it does not answer. */
   instances(): Promise<readonly RegisteredInstance[]>;
-  /** Waits until control has heard of every instance that there is. */
-  registered(): Promise<readonly RegisteredInstance[]>;
+  /**
+   * Waits until control has heard of every instance that there is. Resolves with when each was first seen there: ms, from
+   * a moment that is the same for all.
+   */
+  registered(): Promise<readonly number[]>;
 }
 
 export interface RolloutEnd {
@@ -36,6 +39,7 @@ export interface RolloutEnd {
 const changeTimeoutMs = 180_000;
 const quickTimeoutMs = 5_000;
 const pollMs = 100;
+const lookMs = 20;
 const waitMs = 90_000;
 
 export function createControlDesk(operator: MeshNode): ControlDesk {
@@ -81,14 +85,17 @@ export function createControlDesk(operator: MeshNode): ControlDesk {
     },
     instances,
     async registered() {
-      let found: readonly RegisteredInstance[] = [];
-      await until("every instance is registered", async () => {
-        found = await instances().catch(() => []);
-        const expected = (await processes()).filter(({ service }) => service !== "").map(({ name }) => name);
-        const serving = found.filter(({ state }) => state === InstanceState.SERVING);
-        return expected.every((name) => serving.some(({ instance }) => instance?.name === name));
-      });
-      return found;
+      const seenMs = new Map<string, number>();
+      const isAll = async (): Promise<boolean> => {
+        const serving = (await instances().catch(() => [])).filter(({ state }) => state === InstanceState.SERVING);
+        const now = performance.now();
+        const names = serving.map(({ instance }) => instance?.name ?? "");
+        for (const name of names) seenMs.set(name, seenMs.get(name) ?? now);
+        const registering = (await processes()).filter(({ service }) => !["", "control"].includes(service));
+        return registering.every(({ name }) => names.includes(name));
+      };
+      await until("every instance is registered", isAll, lookMs);
+      return [...seenMs.values()];
     },
   };
 }
