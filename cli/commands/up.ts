@@ -1,5 +1,6 @@
 import { OperatorError } from "../operator-error.ts";
 import type { Output } from "../output.ts";
+import { throwIfInterrupted } from "../run-signal.ts";
 import type { Settings } from "../settings.ts";
 import { type Shop, startShop } from "../shop.ts";
 import { type StopSignals, watchStopSignals } from "../stop-signals.ts";
@@ -30,7 +31,11 @@ async function start({ settings, output, programsDir }: UpOptions, signals: Stop
   try {
     return await startShop({ ...settings, output, programsDir, signal: signals.stop, hasten: signals.hasten });
   } catch (error) {
-    throw signals.defect() ?? error;
+    const defect = signals.defect();
+    if (defect !== undefined) throw defect;
+    // What fails because everything is being stopped is no failure of its own.
+    throwIfInterrupted(signals.stop);
+    throw error;
   }
 }
 
