@@ -1,4 +1,4 @@
-import { findFreePorts } from "./checks/ports.ts";
+import { findFreePorts, releasePort } from "./checks/ports.ts";
 import { gatewayName, instanceName, type Kind, maxInstances } from "./topology.ts";
 
 /** One process among those of its kind: what it is called, and where it listens. */
@@ -33,14 +33,13 @@ export function createPlaces(publicPort: number): Places {
   };
   return {
     async take(kinds) {
-      let ports: readonly number[];
-      // Again when one of ours has such a port and is just not listening: at its start, or between two lives.
-      do ports = await findFreePorts(kinds.length);
-      while (taken.some(({ port }) => ports.includes(port)));
+      const ports = await findFreePorts(kinds.length);
       // Nothing is awaited from here on, so that two who take at once never get the same.
       const places: Place[] = [];
       for (const [index, kind] of kinds.entries()) {
-        const port = kind.name === gatewayName ? publicPort : (ports[index] ?? 0);
+        const found = ports[index] ?? 0;
+        const port = kind.name === gatewayName ? publicPort : found;
+        if (port !== found) releasePort(found);
         const place = { name: freeName(kind), kind, port };
         taken = [...taken, place];
         places.push(place);
@@ -48,6 +47,7 @@ export function createPlaces(publicPort: number): Places {
       return places;
     },
     giveBack(name) {
+      for (const { port } of taken.filter((place) => place.name === name)) releasePort(port);
       taken = taken.filter((place) => place.name !== name);
     },
     all: () => taken,

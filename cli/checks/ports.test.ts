@@ -1,7 +1,8 @@
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { checkPublicPort, findFreePorts } from "./ports.ts";
+import { checkPublicPort, findFreePorts, releasePort } from "./ports.ts";
 
 let open: Server[] = [];
 
@@ -28,6 +29,19 @@ test("finds different free ports that no outgoing connection will be given", asy
   expect(new Set(ports).size).toBe(20);
   for (const port of ports) expect(port).toBeLessThan(32_768);
   await Promise.all(ports.map((port) => listen(port, "127.0.0.1")));
+});
+
+test("keeps what it found from everybody else who looks, until it is given back", async () => {
+  const [port = 0] = await findFreePorts(1);
+  const other = createSocket("udp4");
+  other.bind({ address: "127.0.0.1", port, exclusive: true });
+  await expect(once(other, "listening")).rejects.toThrow("EADDRINUSE");
+  releasePort(port);
+  const again = createSocket("udp4");
+  again.bind({ address: "127.0.0.1", port, exclusive: true });
+  await once(again, "listening");
+  other.close();
+  again.close();
 });
 
 async function listen(port: number, host: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { createSocket, type Socket } from "node:dgram";
 import { createServer } from "node:net";
 import { codeOf, messageOf, OperatorError } from "../operator-error.ts";
 
@@ -28,15 +29,43 @@ export async function checkPublicPort(port: number): Promise<void> {
   });
 }
 
-/** Finds so many different loopback ports that are free now, each fit to be used again after a restart. */
+/**
+ * Finds so many different loopback ports that are free now, each fit to be used again after a restart, and keeps them for
+ * this process: between the look and the start of the program that listens there is time enough for another shop on this
+ * machine to choose the same. A port is kept by a UDP socket of the same number, in nobody's way but that of others who
+ * look here; the kernel frees it when this process ends, however that comes about.
+ */
 export async function findFreePorts(count: number): Promise<readonly number[]> {
-  const found = new Set<number>();
-  for (let probe = 0; probe < mostProbes && found.size < count; probe++) {
+  const found: number[] = [];
+  for (let probe = 0; probe < mostProbes && found.length < count; probe++) {
     const port = randomInt(firstPort, lastPort + 1);
-    if (!found.has(port) && (await tryListen(port)) === undefined) found.add(port);
+    const hold = await tryHold(port);
+    if (hold === undefined) continue;
+    if ((await tryListen(port)) === undefined) {
+      held.set(port, hold);
+      found.push(port);
+    } else {
+      hold.close();
+    }
   }
-  if (found.size < count) throw new OperatorError(`no ${count} free ports between ${firstPort} and ${lastPort}`);
-  return [...found];
+  if (found.length < count) throw new OperatorError(`no ${count} free ports between ${firstPort} and ${lastPort}`);
+  return found;
+}
+
+/** Gives a port back that `findFreePorts` found. */
+export function releasePort(port: number): void {
+  held.get(port)?.close();
+  held.delete(port);
+}
+
+const held = new Map<number, Socket>();
+
+function tryHold(port: number): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket("udp4").unref();
+    socket.once("error", () => socket.close(() => resolve(undefined)));
+    socket.bind({ address: loopback, port, exclusive: true }, () => resolve(socket));
+  });
 }
 
 function tryListen(port: number): Promise<Error | undefined> {
