@@ -6,6 +6,7 @@ import { implement } from "#mesh/contract/contract.ts";
 import { staticEndpoints } from "#mesh/discovery/endpoints.ts";
 import { ProbeService, probeDescriptors, probeHandlers, probeRequest, probeResponse } from "#mesh/rpc/probe.fixture.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
+import { testSource } from "./certificates.ts";
 import { type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
 import type { Intercept } from "./faults/exchange.ts";
 import { createTestNode } from "./mesh.ts";
@@ -22,9 +23,10 @@ afterEach(async () => {
 async function standBetween(protocol: "grpc" | "http" | "tcp", upstream: string): Promise<FaultProxy> {
   const proxy = await startFaultProxy({
     protocol,
-    caller: "orders",
+    caller: "gateway",
     callee: "probe",
     upstream: () => upstream,
+    identities: { caller: testSource("gateway"), callee: testSource("probe") },
     intercept: (exchange, moment) => intercept(exchange, moment),
   });
   cleanUps.push(() => proxy.close());
@@ -77,7 +79,7 @@ describe("of gRPC", () => {
     };
     expect(await ask("a-name")).toBe("read a-name");
     const method = "/mesh.test.v1.ProbeService/Read";
-    expect(seen).toEqual([`before orders probe ${method} true`, `after orders probe ${method} true`]);
+    expect(seen).toEqual([`before gateway probe ${method} true`, `after gateway probe ${method} true`]);
     expect(await ask("")).toBe("INVALID_REQUEST");
     expect(await watch()).toEqual([0, 1, 2]);
   });

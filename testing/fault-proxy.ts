@@ -26,7 +26,7 @@ export interface FaultProxyOptions {
   readonly upstream: () => string;
   /** Not asked about plain TCP. */
   readonly intercept?: Intercept;
-  /** Whom it passes for, where gRPC goes over mutual TLS; in plaintext, when left out. */
+  /** Whom it passes for: wanted for gRPC, which goes over mutual TLS, and for nothing else. */
   readonly identities?: ProxyIdentities | undefined;
 }
 

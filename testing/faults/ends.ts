@@ -1,17 +1,11 @@
-import {
-  type ClientHttp2Session,
-  connect,
-  createSecureServer,
-  createServer,
-  type ServerHttp2Session,
-} from "node:http2";
+import { type ClientHttp2Session, connect, createSecureServer, type ServerHttp2Session } from "node:http2";
 import type { Server, Socket } from "node:net";
 import type { PeerCertificate, SecureContextOptions, TLSSocket } from "node:tls";
 import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import { workloadOf } from "#mesh/identity/spiffe.ts";
 import { contextOptions, TLS_VERSION } from "#mesh/identity/tls.ts";
 
-/** Who a proxy passes for, where programs talk mutual TLS: each side must find the one that it expects. */
+/** Whom a proxy passes for: each side must find the one that it expects. */
 export interface ProxyIdentities {
   /** Shown to the callee, and the only one whose connections are taken. */
   readonly caller: CertificateSource;
@@ -19,15 +13,18 @@ export interface ProxyIdentities {
   readonly callee: CertificateSource;
 }
 
-/** Takes HTTP/2 connections: over mutual TLS as the callee, or in plaintext when there are no identities. */
+/** Takes HTTP/2 connections over mutual TLS, as the callee. */
 export function takeConnections(
-  identities: ProxyIdentities | undefined,
+  { caller, callee }: ProxyIdentities,
   onConnection: (session: ServerHttp2Session, socket: Socket) => void,
 ): Server {
-  const server = identities === undefined ? createServer() : secureServer(identities);
-  let accepted: Socket | undefined;
+  const server = createSecureServer({ ...contextOf(callee), requestCert: true, rejectUnauthorized: true });
+  const unwatch = callee.watch(() => server.setSecureContext(contextOf(callee)));
+  server.on("close", unwatch);
+  let accepted: TLSSocket | undefined;
   // The session begins within the same event, and does not tell its socket.
-  server.prependListener(identities === undefined ? "connection" : "secureConnection", (socket: Socket) => {
+  server.prependListener("secureConnection", (socket: TLSSocket) => {
+    if (!isOf(socket.getPeerCertificate(), caller)) socket.destroy();
     accepted = socket;
   });
   server.on("session", (session: ServerHttp2Session) => {
@@ -36,20 +33,8 @@ export function takeConnections(
   return server;
 }
 
-function secureServer({ caller, callee }: ProxyIdentities): Server {
-  const server = createSecureServer({ ...contextOf(callee), requestCert: true, rejectUnauthorized: true });
-  const unwatch = callee.watch(() => server.setSecureContext(contextOf(callee)));
-  server.on("close", unwatch);
-  server.prependListener("secureConnection", (socket: TLSSocket) => {
-    if (!isOf(socket.getPeerCertificate(), caller)) socket.destroy();
-  });
-  return server;
-}
-
-/** Connects to a callee: over mutual TLS as the caller, or in plaintext when there are no identities. */
-export function connectTo(address: string, identities: ProxyIdentities | undefined): ClientHttp2Session {
-  if (identities === undefined) return connect(`http://${address}`);
-  const { caller, callee } = identities;
+/** Connects to a callee over mutual TLS, as the caller. */
+export function connectTo(address: string, { caller, callee }: ProxyIdentities): ClientHttp2Session {
   return connect(`https://${address}`, {
     ...contextOf(caller),
     checkServerIdentity: (_, peer) =>

@@ -11,7 +11,7 @@ export interface LinkOptions {
   readonly upstream: () => string;
   readonly intercept: Intercept;
   readonly gate: Gate;
-  /** Of gRPC alone; without them it is in plaintext. */
+  /** Of gRPC alone, which goes over mutual TLS. */
   readonly identities?: ProxyIdentities | undefined;
 }
 
@@ -21,6 +21,8 @@ export interface LinkOptions {
  */
 export function grpcLink(options: LinkOptions): Server {
   const { upstream: whereTo, identities } = options;
+  if (identities === undefined)
+    throw new TypeError("nobody can stand between two who prove themselves without passing for both");
   return takeConnections(identities, (session, socket) => {
     // As when the callee dies: the connection is gone, and nobody says why.
     const breakOff = (): void => void socket.destroy();
