@@ -6,7 +6,7 @@
  * each seventh call four times that), then the real inventory on a real PostgreSQL. What it can do is found by calling it
  * as fast as it answers; then calls come at even intervals, however it does, at half of that up to four times. Shoppers'
  * reads come as `gateway`, twenty reservations a second as `orders`, and twenty health checks a second, each from a
- * process of its own. A call is good when it is answered well within a second of when it was due. Takes a minute.
+ * process of its own. On a busy machine only the last column means much. A call is good when it is answered well within a second of when it was due. Takes a minute.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { loadavg } from "node:os";
@@ -190,6 +190,7 @@ function print(rows: readonly Measured[]): void {
     "ms p50 / p99",
     "limit",
     "CPU",
+    "good per CPU s",
   ];
   const otherCells = rows.map(({ services, health, server, cpuPercent }, index) => [
     `${TIMES[index]} ×`,
@@ -200,6 +201,7 @@ function print(rows: readonly Measured[]): void {
     ms(health.goodMs),
     whole(server.limit),
     `${whole(cpuPercent)} %`,
+    whole((100 * shoppers.goodPerSecond) / cpuPercent),
   ]);
   process.stdout.write(`${table(others, otherCells)}\n\n`);
 }

@@ -26,10 +26,10 @@ import {
   type Variant,
 } from "./support/pipeline-sides.ts";
 
-const ROUNDS = 9;
+const ROUNDS = 7;
 // The compiler still works on a pipeline after tens of thousands of calls.
-const WARM_UP_CALLS = 40_000;
-const CALLS = 6_000;
+const WARM_UP_CALLS = 25_000;
+const CALLS = 4_000;
 const CONCURRENCY = 32;
 
 // --- processes ------------------------------------------------------------------------------------------------------

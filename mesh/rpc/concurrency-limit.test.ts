@@ -3,7 +3,7 @@ import { adaptiveAdmission, type CallAdmission } from "./admission.ts";
 import { type LimitBounds, nextLimit } from "./concurrency-limit.ts";
 import { createLoopModel, type LoopModel, randomOf } from "./loop-model.fixture.ts";
 
-const bounds = { min: 64, start: 400, max: 1_000 };
+const bounds = { min: 32, start: 400, max: 1_000 };
 
 describe("the limit", () => {
   test("grows while it is used and nothing waits, by less the more waits, and no further than its bound", () => {
@@ -21,7 +21,7 @@ describe("the limit", () => {
   test("shrinks from what really ran, by what was too much, at most by half, and not below its bound", () => {
     expect(nextLimit(1_000, { pressure: 1.25, peak: 500 }, bounds)).toBe(400);
     expect(nextLimit(1_000, { pressure: 30, peak: 500 }, bounds)).toBe(250);
-    expect(nextLimit(80, { pressure: 30, peak: 40 }, bounds)).toBe(64);
+    expect(nextLimit(40, { pressure: 30, peak: 40 }, bounds)).toBe(32);
   });
 });
 

@@ -10,7 +10,7 @@ export const MAX_METADATA_BYTES = 16 * 1024;
 export const MAX_CONCURRENT_CALLS = 1_000;
 
 /** The same at the least, however long the lines are: as many as keep a process busy while most of them wait. */
-export const MIN_CONCURRENT_CALLS = 64;
+export const MIN_CONCURRENT_CALLS = 32;
 
 /** The same in a process that has not yet seen more at once: a burst is taken, and a flood is not half a second of work. */
 export const START_CONCURRENT_CALLS = 400;
