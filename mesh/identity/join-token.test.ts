@@ -47,8 +47,8 @@ describe("a join token", () => {
     });
   });
 
+  const seconds = Math.floor(now.getTime() / 1_000);
   const sign = (claims: Record<string, unknown>, key: string, header = "HS256"): Promise<string> => {
-    const seconds = Math.floor(now.getTime() / 1_000);
     return new SignJWT({ sub: "cart", aud: "shopmesh-join", jti: "1", iat: seconds, exp: seconds + 60, ...claims })
       .setProtectedHeader({ alg: header })
       .sign(new Uint8Array(Buffer.from(key, "hex")));
@@ -63,12 +63,16 @@ describe("a join token", () => {
     ["was made with the secret itself", () => tokenOf({ key: secret })],
     ["was made for another mesh", () => tokenOf({ key: deriveJoinKey("22".repeat(32), "cart") })],
     ["has expired", () => tokenOf({ now: later(-MAX_JOIN_TOKEN_LIFETIME_MS - 31_000) })],
-    ["claims a life longer than ten minutes", () => sign({ exp: Math.floor(now.getTime() / 1_000) + 700 }, cartKey)],
+    ["claims a life longer than ten minutes", () => sign({ exp: seconds + 700 }, cartKey)],
     ["never expires", () => sign({ exp: undefined }, cartKey)],
     ["does not say when it was made", () => sign({ iat: undefined }, cartKey)],
     ["has no name", () => sign({ jti: undefined }, cartKey)],
     ["has an empty name", () => sign({ jti: "" }, cartKey)],
     ["names no service", () => sign({ sub: undefined }, cartKey)],
+    ["names its service as a list", () => sign({ sub: ["cart"] }, cartKey)],
+    ["was made an hour from now", () => sign({ iat: seconds + 3_600, exp: seconds + 3_660 }, cartKey)],
+    ["expires when no time is any more", () => sign({ iat: 1e17, exp: 1e17 + 60 }, cartKey)],
+    ["expires before it was made", () => sign({ iat: seconds + 29, exp: seconds + 1 }, cartKey)],
     ["names something that is no service", () => sign({ sub: "../cart" }, deriveJoinKey(secret, "../cart"))],
     ["is for another audience", () => sign({ aud: "shopmesh" }, cartKey)],
     ["is signed by another algorithm", () => sign({}, cartKey.repeat(2), "HS512")],

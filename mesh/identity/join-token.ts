@@ -68,8 +68,8 @@ export function makeJoinToken({ key, service, id, now, lifetimeMs }: JoinTokenOp
 export async function verifyJoinToken(secret: string, token: string, now: Date): Promise<Result<JoinClaims, string>> {
   if (token.length > MAX_TOKEN_CHARS) return fail("it is too long");
   try {
-    const service = decodeJwt(token).sub;
-    if (service === undefined || !SERVICE.test(service)) return fail("it names no service");
+    const service: unknown = decodeJwt(token).sub;
+    if (typeof service !== "string" || !SERVICE.test(service)) return fail("it names no service");
     const { payload } = await jwtVerify(token, keyBytes(deriveJoinKey(secret, service)), {
       audience: AUDIENCE,
       algorithms: [ALGORITHM],
@@ -77,17 +77,27 @@ export async function verifyJoinToken(secret: string, token: string, now: Date):
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
       currentDate: now,
     });
-    return readClaims(service, payload);
+    return readClaims(service, payload, now);
   } catch (error) {
     if (error instanceof errors.JOSEError) return fail(error.message);
     throw error;
   }
 }
 
-function readClaims(service: string, { jti: id, iat, exp }: JWTPayload): Result<JoinClaims, string> {
-  if (typeof id !== "string" || id === "" || iat === undefined || exp === undefined) return fail("it has no name");
+/**
+ * Whoever holds a join key writes anything into its tokens. One that was made later than now would have to be
+ * remembered for as long as it claims, and times without end could not even be written down.
+ */
+function readClaims(service: string, { jti: id, iat, exp }: JWTPayload, now: Date): Result<JoinClaims, string> {
+  if (typeof id !== "string" || id === "") return fail("it has no name");
+  if (!isSecond(iat) || !isSecond(exp) || exp < iat) return fail("its times are none");
+  if (iat > now.getTime() / 1_000 + CLOCK_TOLERANCE_SECONDS) return fail("it is not good yet");
   if ((exp - iat) * 1_000 > MAX_JOIN_TOKEN_LIFETIME_MS) return fail("it is good for too long");
   return ok({ service, id, expireTime: new Date((exp + CLOCK_TOLERANCE_SECONDS) * 1_000) });
+}
+
+function isSecond(time: unknown): time is number {
+  return Number.isSafeInteger(time);
 }
 
 function keyBytes(key: string): Uint8Array {

@@ -1,5 +1,8 @@
-/** How many tokens are remembered: those that were used and could still be used again. */
-const MAX_USED_TOKENS = 10_000;
+/**
+ * How many tokens of a service are remembered: those that were used and could still be used again. Of each service by
+ * itself, so that whoever holds one join key cannot keep all others from joining.
+ */
+export const MAX_USED_TOKENS = 1_000;
 
 /** A token that was used, and for which key. */
 export interface UsedToken {
@@ -22,6 +25,7 @@ export function useToken(
   const before = used.find((one) => one.id === id && one.service === service);
   if (before !== undefined) return { next: used, result: before.key === key ? "good" : "used" };
   const alive = used.filter((one) => one.expireTime > now);
-  if (alive.length >= MAX_USED_TOKENS) return { next: used, result: "too_many" };
+  if (alive.filter((one) => one.service === service).length >= MAX_USED_TOKENS)
+    return { next: used, result: "too_many" };
   return { next: [...alive, { service, id, key, expireTime }], result: "good" };
 }
