@@ -19,7 +19,7 @@ export const DiscoveryService = {
      * The first response comes at once, each further one on a change, within milliseconds; changes that come together are
      * sent together. Each response is acknowledged by a request with its version, when what it says is in force.
      * Whoever loses the stream keeps what it knew.
-     * Fails with RESOURCE_EXHAUSTED `TOO_MANY_WATCHERS` beyond 1,000 streams.
+     * Fails with RESOURCE_EXHAUSTED `TOO_MANY_WATCHERS` beyond 1,000 streams, or 500 of a service.
      *
      * @generated from rpc mesh.v1.DiscoveryService.StreamResources
      */

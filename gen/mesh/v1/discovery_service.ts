@@ -892,7 +892,7 @@ export const DiscoveryServiceService = {
    * The first response comes at once, each further one on a change, within milliseconds; changes that come together are
    * sent together. Each response is acknowledged by a request with its version, when what it says is in force.
    * Whoever loses the stream keeps what it knew.
-   * Fails with RESOURCE_EXHAUSTED `TOO_MANY_WATCHERS` beyond 1,000 streams.
+   * Fails with RESOURCE_EXHAUSTED `TOO_MANY_WATCHERS` beyond 1,000 streams, or 500 of a service.
    */
   streamResources: {
     path: "/mesh.v1.DiscoveryService/StreamResources" as const,
@@ -912,7 +912,7 @@ export interface DiscoveryServiceServer extends UntypedServiceImplementation {
    * The first response comes at once, each further one on a change, within milliseconds; changes that come together are
    * sent together. Each response is acknowledged by a request with its version, when what it says is in force.
    * Whoever loses the stream keeps what it knew.
-   * Fails with RESOURCE_EXHAUSTED `TOO_MANY_WATCHERS` beyond 1,000 streams.
+   * Fails with RESOURCE_EXHAUSTED `TOO_MANY_WATCHERS` beyond 1,000 streams, or 500 of a service.
    */
   streamResources: handleBidiStreamingCall<StreamResourcesRequest, StreamResourcesResponse>;
 }
@@ -922,7 +922,7 @@ export interface DiscoveryServiceClient extends Client {
    * The first response comes at once, each further one on a change, within milliseconds; changes that come together are
    * sent together. Each response is acknowledged by a request with its version, when what it says is in force.
    * Whoever loses the stream keeps what it knew.
-   * Fails with RESOURCE_EXHAUSTED `TOO_MANY_WATCHERS` beyond 1,000 streams.
+   * Fails with RESOURCE_EXHAUSTED `TOO_MANY_WATCHERS` beyond 1,000 streams, or 500 of a service.
    */
   streamResources(): ClientDuplexStream<StreamResourcesRequest, StreamResourcesResponse>;
   streamResources(options: Partial<CallOptions>): ClientDuplexStream<StreamResourcesRequest, StreamResourcesResponse>;

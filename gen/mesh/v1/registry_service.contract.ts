@@ -23,8 +23,8 @@ export const RegistryService = {
      * An instance that is about to end reports DRAINING: it is taken from every watcher at once, and when all of them have
      * acknowledged that, or after two seconds, a response says `drained`.
      * Fails with PERMISSION_DENIED `INSTANCE_FOREIGN` for an instance of another service than the caller's own,
-     * INVALID_ARGUMENT `REGISTRATION_MALFORMED` when the first request has no instance or a later one has no report,
-     * RESOURCE_EXHAUSTED `REGISTRY_FULL` beyond 1,000 instances.
+     * INVALID_ARGUMENT `REGISTRATION_MALFORMED` when the first request has no instance, or one that was started when no
+     * time is, or a later one has no report, RESOURCE_EXHAUSTED `REGISTRY_FULL` beyond 1,000 instances, or 500 of a service.
      *
      * @generated from rpc mesh.v1.RegistryService.Register
      */

@@ -23,7 +23,7 @@ export function discoveryHandlers(publisher: Publisher): Handlers<typeof Discove
       requests: AsyncIterable<StreamResourcesRequest>,
       call: Call,
     ): AsyncGenerator<StreamResourcesResponse> {
-      yield* publisher.follow(requests, call.signal);
+      yield* publisher.follow(call.caller, requests, call.signal);
     },
   };
 }

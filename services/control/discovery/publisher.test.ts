@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { StreamResourcesRequest, StreamResourcesResponse } from "#gen/mesh/v1/discovery_service.ts";
 import { type Requests, requests } from "../testing/streams.ts";
 import { createBulletin, firstVersionOf, nextTerm } from "./domain.ts";
-import { createPublisher, MAX_WATCHERS, type Publisher } from "./publisher.ts";
+import { createPublisher, MAX_WATCHERS, MAX_WATCHERS_PER_SERVICE, type Publisher } from "./publisher.ts";
 
 let publisher: Publisher;
 let state: string;
@@ -106,11 +106,20 @@ test("nobody is waited for who does not watch the service, or has the present st
 });
 
 test("there is room for a thousand watchers, and for another one when one has left", async () => {
-  const watchers = Array.from({ length: MAX_WATCHERS }, () => follow(["cart"]));
+  const watchers = Array.from({ length: MAX_WATCHERS }, (_, at) => follow(["cart"], at % 2 === 0 ? "cart" : "orders"));
   await Promise.all(watchers.map((watcher) => watcher.next()));
   await expect(follow(["cart"]).next()).rejects.toThrow("too many");
   await watchers[0]?.leave();
   await follow(["cart"]).next();
+});
+
+test("one service holds half of them, and leaves room for the others", async () => {
+  const watchers = Array.from({ length: MAX_WATCHERS_PER_SERVICE }, () => follow(["cart"], "cart"));
+  await Promise.all(watchers.map((watcher) => watcher.next()));
+  await expect(follow(["cart"], "cart").next()).rejects.toThrow("too many");
+  await follow(["cart"], "orders").next();
+  await watchers[0]?.leave();
+  await follow(["cart"], "cart").next();
 });
 
 test("the versions of a term are above those of every term before, also when the clock went back", () => {
@@ -128,7 +137,7 @@ interface Watcher {
   leave(): Promise<void>;
 }
 
-function follow(services: readonly string[]): Watcher {
+function follow(services: readonly string[], workload = "gateway"): Watcher {
   const request = (acknowledgedVersion: bigint): StreamResourcesRequest => ({
     services,
     acknowledgedVersion,
@@ -136,7 +145,7 @@ function follow(services: readonly string[]): Watcher {
   });
   const sent: Requests<StreamResourcesRequest> = requests(request(0n));
   const ending = new AbortController();
-  const answers = publisher.follow(sent, ending.signal);
+  const answers = publisher.follow(workload, sent, ending.signal);
   const next = async (): Promise<StreamResourcesResponse> => {
     const answer = await answers.next();
     if (answer.done === true) throw new Error("the stream has ended");

@@ -4,6 +4,8 @@ import type { Bulletin, Subject, Watcher } from "./domain.ts";
 
 /** How many processes may follow. */
 export const MAX_WATCHERS = 1_000;
+/** Of them, those of one service: whoever takes one over must not keep all others from following. */
+export const MAX_WATCHERS_PER_SERVICE = 500;
 /** How long changes are gathered before they are sent together. */
 const GATHER_MS = 5;
 
@@ -27,14 +29,19 @@ export interface Publisher {
   acknowledged(subject: Subject, timeoutMs: number): Promise<boolean>;
   /** Whether everybody has acknowledged the present state of a subject. */
   isKnown(subject: "trust"): boolean;
-  /** What one watcher is sent, for as long as it sends requests and `signal` does not abort. */
-  follow(requests: AsyncIterable<StreamResourcesRequest>, signal: AbortSignal): AsyncGenerator<StreamResourcesResponse>;
+  /** What one watcher, a process of `workload`, is sent for as long as it sends requests and `signal` does not abort. */
+  follow(
+    workload: string,
+    requests: AsyncIterable<StreamResourcesRequest>,
+    signal: AbortSignal,
+  ): AsyncGenerator<StreamResourcesResponse>;
   /** Ends all streams and all waits. */
   close(): void;
 }
 
 /** A watcher's stream, and how far it has come. */
 interface Follower extends Watcher {
+  readonly workload: string;
   services: ReadonlySet<string>;
   sent: bigint;
   acknowledged: bigint;
@@ -111,12 +118,13 @@ class StreamPublisher implements Publisher {
   }
 
   async *follow(
+    workload: string,
     requests: AsyncIterable<StreamResourcesRequest>,
     signal: AbortSignal,
   ): AsyncGenerator<StreamResourcesResponse> {
     const { bulletin, resourcesOf, tooMany } = this.#options;
-    if (this.#followers.size >= MAX_WATCHERS) throw tooMany();
-    const follower = newFollower();
+    if (!this.#hasRoomFor(workload)) throw tooMany();
+    const follower = newFollower(workload);
     const end = (): void => endFollower(follower);
     this.#followers.add(follower);
     signal.addEventListener("abort", end);
@@ -147,6 +155,11 @@ class StreamPublisher implements Publisher {
     }
     for (const follower of this.#followers) endFollower(follower);
     for (const wait of [...this.#waits]) wait.end(false);
+  }
+
+  #hasRoomFor(workload: string): boolean {
+    const like = [...this.#followers].filter((follower) => follower.workload === workload);
+    return this.#followers.size < MAX_WATCHERS && like.length < MAX_WATCHERS_PER_SERVICE;
   }
 
   #publish(): void {
@@ -182,8 +195,8 @@ class StreamPublisher implements Publisher {
   }
 }
 
-function newFollower(): Follower {
-  return { services: new Set(), sent: 0n, acknowledged: 0n, asked: false, ended: false, bell: createBell() };
+function newFollower(workload: string): Follower {
+  return { workload, services: new Set(), sent: 0n, acknowledged: 0n, asked: false, ended: false, bell: createBell() };
 }
 
 function endFollower(follower: Follower): void {

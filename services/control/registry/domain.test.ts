@@ -5,6 +5,7 @@ import {
   type Instance,
   LEASE_MS,
   MAX_INSTANCES,
+  MAX_INSTANCES_PER_SERVICE,
   type Moment,
   RETURN_MS,
   type Registry,
@@ -155,12 +156,26 @@ describe("a registry that may itself be what is wrong", () => {
 
 test("there is room for a thousand, and the one that comes again needs none", () => {
   const world = started();
-  for (let number = 0; number < MAX_INSTANCES; number += 1) world.register(cart(number));
-  expect(world.registry.register(cart(MAX_INSTANCES), world.now())).toEqual({ ok: false, error: "full" });
-  const session = world.register(cart(7));
+  for (let number = 0; number < MAX_INSTANCES; number += 1) world.register(oneOfTwo(number));
+  const one = cart(MAX_INSTANCES, { service: "orders" });
+  expect(world.registry.register(one, world.now())).toEqual({ ok: false, error: "full" });
+  const session = world.register(oneOfTwo(7));
   world.leave(session);
-  world.register(cart(MAX_INSTANCES));
+  world.register(one);
 });
+
+test("one service fills half of it, and leaves room for the others", () => {
+  const world = started();
+  for (let number = 0; number < MAX_INSTANCES_PER_SERVICE; number += 1) world.register(cart(number));
+  const one = cart(MAX_INSTANCES_PER_SERVICE);
+  expect(world.registry.register(one, world.now())).toEqual({ ok: false, error: "full" });
+  world.register(cart(7));
+  world.register({ ...one, service: "orders" });
+});
+
+function oneOfTwo(number: number): Instance {
+  return cart(number, { service: number % 2 === 0 ? "cart" : "inventory" });
+}
 
 function cart(number: number, overrides: Partial<Instance> = {}): Instance {
   const instance = { name: `cart-${number}`, service: "cart", version: "v1", host: "127.0.0.1", port: 4001 };

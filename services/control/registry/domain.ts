@@ -6,6 +6,8 @@ export const LEASE_MS = 5_000;
 export const RETURN_MS = 15_000;
 /** How many instances may be registered. */
 export const MAX_INSTANCES = 1_000;
+/** Of them, those of one service: whoever takes one over must not keep all others from coming back. */
+export const MAX_INSTANCES_PER_SERVICE = 500;
 /** Nobody looks after the registry for so long only when this very process stood still, or was held still. */
 const STANDSTILL_MS = 2_000;
 /** So many leases that end together, and are more than half of all, tell of a broken network and not of dead instances. */
@@ -127,7 +129,8 @@ class LeaseRegistry implements Registry {
   register(instance: Instance, now: Moment): Result<Change & { readonly session: Session }, "full"> {
     this.#attend(now);
     const before = this.#find(instance);
-    if (before === undefined && this.#count >= MAX_INSTANCES) return fail("full");
+    const isFull = this.#count >= MAX_INSTANCES || this.#of(instance.service).length >= MAX_INSTANCES_PER_SERVICE;
+    if (before === undefined && isFull) return fail("full");
     const session: Session = { instance };
     const after = { ...newcomer(instance, session, now), ...(before === undefined ? {} : keptBy(instance, before)) };
     this.#put(after);

@@ -2,8 +2,12 @@ import { type Instance as InstanceMessage, InstanceState } from "#gen/mesh/v1/in
 import type { InstanceReport, RegisteredInstance } from "#gen/mesh/v1/registry_service.ts";
 import type { Instance, Registered, Report, ReportedState } from "./domain.ts";
 
-/** An instance as a request has it, without what the contract does not know. */
-export function instanceOf({ name, service, version, host, port, startTime }: InstanceMessage): Instance {
+/**
+ * An instance as a request has it, without what the contract does not know. Undefined when it was started at a time that
+ * can be neither told on nor written down.
+ */
+export function instanceOf({ name, service, version, host, port, startTime }: InstanceMessage): Instance | undefined {
+  if (startTime !== undefined && Number.isNaN(startTime.getTime())) return undefined;
   return { name, service, version, host, port, startTime };
 }
 
