@@ -192,7 +192,7 @@ function print(rows: readonly Measured[]): void {
     "CPU",
     "good per CPU s",
   ];
-  const otherCells = rows.map(({ services, health, server, cpuPercent }, index) => [
+  const otherCells = rows.map(({ shoppers, services, health, server, cpuPercent }, index) => [
     `${TIMES[index]} ×`,
     services.goodPerSecond.toFixed(1),
     (services.shedPerSecond + services.lostPerSecond).toFixed(1),
