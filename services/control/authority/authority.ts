@@ -92,6 +92,8 @@ class KeptAuthority implements MeshAuthority {
   readonly #kept: KeptState<Authorities>;
   readonly #holder: CertificateHolder = createCertificateHolder();
   readonly #startTime: Date;
+  /** The authorities that stand where those who join look, and under which our own certificate is. */
+  #inPlace: Authorities | undefined;
 
   constructor(options: AuthorityOptions, kept: KeptState<Authorities>) {
     this.#options = options;
@@ -112,8 +114,7 @@ class KeptAuthority implements MeshAuthority {
   }
 
   async begin(): Promise<void> {
-    await this.#writeTrust();
-    await this.#renewOwn();
+    await this.#putInPlace();
   }
 
   async issue(service: string, publicKey: UsableKey): Promise<Issued> {
@@ -145,16 +146,24 @@ class KeptAuthority implements MeshAuthority {
       return { next, result: next !== authorities };
     });
     if (isChanged) await this.#apply();
+    // The disk did not take it then.
+    else if (this.#inPlace !== this.#kept.value) await this.#putInPlace();
     else if (this.#isOwnOld(clock.now())) await this.#renewOwn();
   }
 
-  /** Brings a change of the authorities, which is on disk, to where it is looked for. */
+  /** Brings a change of the authorities, which is on disk, to where it is looked for; first to those who listen. */
   async #apply(): Promise<void> {
     const states = this.list().map(({ generation, state }) => `${generation} ${state}`);
     this.#options.log.info({ authorities: states }, "other authorities are trusted, or another one signs");
+    this.#options.onChange();
+    await this.#putInPlace();
+  }
+
+  async #putInPlace(): Promise<void> {
+    const authorities = this.#kept.value;
     await this.#writeTrust();
     await this.#renewOwn();
-    this.#options.onChange();
+    this.#inPlace = authorities;
   }
 
   /** For those who join: they read it each time. */

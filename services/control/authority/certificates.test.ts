@@ -1,5 +1,5 @@
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -136,6 +136,22 @@ describe("a rotation", () => {
     await control.advance(INTRODUCE_MAX_MS + CERTIFICATE_LIFETIME_MS + CLOCK_SKEW_MS);
     await restart();
     expect(await states()).toEqual([AuthorityState.SIGNING]);
+  });
+
+  test("is told to all who listen though the disk is full, and to those who join as soon as it is not", async () => {
+    const watch = await control.watch(["cart"]);
+    const before = await trustFile();
+    const path = join(dataDir, "trust.pem");
+    await rm(path);
+    await mkdir(path); // so that nothing can be put there
+    await expect(rotate()).rejects.toMatchObject({ code: "INTERNAL" });
+    const told = (await watch.next()).trust?.certificates.join("");
+    expect(told).toContain(before);
+    await rm(path, { recursive: true });
+    await control.control.tick();
+    expect(await trustFile()).toBe(told);
+    expect(told).not.toBe(before);
+    expect(await states()).toEqual([AuthorityState.SIGNING, AuthorityState.INTRODUCED]);
   });
 
   test("is one at a time", async () => {
