@@ -16,6 +16,7 @@ export function throwIfInterrupted(signal: AbortSignal | undefined): void {
 /** Settles as `work` does, or rejects with InterruptedError when the signal aborts first. */
 export async function interruptible<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
+  work.catch(() => undefined); // what comes of it after an interruption is of no interest
   throwIfInterrupted(signal);
   const listening = new AbortController();
   const interrupted = new Promise<never>((_resolve, reject) => {
