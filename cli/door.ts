@@ -25,7 +25,14 @@ const shutdownBounds = { streamsMs: 0, callsMs: 500, connectionsMs: 1_000 };
 /** Joins the mesh as the supervisor, and serves what the other commands ask of it. */
 export async function openDoor(run: Run, context: Context): Promise<void> {
   const { terminal, cleanup, hasten, restartPolicy = defaultRestartPolicy } = context;
+  // Nothing is taken from the store yet that could be in the way.
+  for (const { kind, version } of run.releases) await run.store.prune(kind, new Set([version]));
   const { mesh, log } = await joinMesh(run, context);
+  // Also before it has joined: whoever gives up the start waits for nothing.
+  cleanup.add("the supervisor's part of the mesh", () => {
+    mesh.close();
+    log.close();
+  });
   // Control itself, and the simulator, are in no registry.
   const view = controlView(mesh, (service) => service !== "" && service !== controlName);
   const { fleet, plan, store: releases } = run;
@@ -47,11 +54,8 @@ export async function openDoor(run: Run, context: Context): Promise<void> {
   cleanup.add("the supervisor's service", async () => {
     changes.stop();
     await server.close();
-    mesh.close();
-    log.close();
   });
   run.setSupervisor(`${server.host}:${server.port}`);
-  for (const { kind, version } of run.releases) await releases.prune(kind, new Set([version]));
 }
 
 async function joinMesh(
