@@ -63,11 +63,10 @@ function splitOf(regular: string, version: string, { percent, headers }: CanaryS
   };
 }
 
-/** Ends the canary of a kind, and then its share of the calls, which goes to the others meanwhile. */
+/** Ends the canary of a kind, and then its share of the calls, which goes to the others meanwhile. Can be repeated. */
 export async function endCanary({ crew, view }: CanaryDeps, kind: Kind): Promise<void> {
   const canary = crew.canary(kind);
-  if (canary === undefined) return;
-  await crew.end(canary.name);
+  if (canary !== undefined) await crew.end(canary.name);
   crew.setCanary(kind, undefined);
   await view.clearSplit(kind.name);
 }

@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { ProcessState } from "#gen/mesh/supervisor/v1/supervisor_service.ts";
+import { meshFailure } from "#mesh/contract/errors.ts";
 import { startTestSupervisor, stepsOf, type TestSupervisor, wellBehavedService } from "../testing/test-supervisor.ts";
 
 let supervisor: TestSupervisor;
@@ -140,6 +141,22 @@ test("a canary gets its share and no call before, and becomes the first of a rol
   expect((await rollOut("v2")).slice(0, 2)).toEqual(["TAKES_CALLS cart-3", "DRAINED cart-1"]);
   expect(supervisor.instances()).toEqual(["cart-1 v2", "cart-3 v2"]);
   expect(control.splits).toEqual([all, share, undefined]);
+});
+
+test("the end of a canary can be asked for again when control was away, and ends its share then", async () => {
+  supervisor = await startTestSupervisor();
+  const { built, client, call, control, instances } = supervisor;
+  built.write("cart", wellBehavedService("v2"));
+  await client.startCanary(canaryOf("v2", 50), call());
+  const request = { requestId: requestId(), service: "cart" };
+  const { clearSplit } = control;
+  control.clearSplit = () => Promise.reject(meshFailure("SERVICE_UNAVAILABLE", "control is away"));
+  await expect(client.endCanary(request, call())).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+  expect(control.splits.at(-1)).not.toBe(undefined);
+  control.clearSplit = clearSplit;
+  await client.endCanary(request, call());
+  expect(control.splits.at(-1)).toBe(undefined);
+  expect(instances()).toEqual(["cart-1 v1"]);
 });
 
 test("a canary ends with its share, and one that cannot start leaves none", async () => {

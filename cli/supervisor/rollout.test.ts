@@ -165,6 +165,17 @@ test("goes on when its caller has left, and a copy of the request is told all of
   expect(instances()).toEqual(["cart-2 v2"]);
 });
 
+test("has all take turns first, whatever split an earlier run has left", async () => {
+  const { built, control, rollOut } = await start();
+  await control.setSplit("cart", { headerMatches: [], weights: [{ version: "v1", percent: 100 }] });
+  built.write("cart", wellBehavedService("v2"));
+  const splitsAtFirstCheck: number[] = [];
+  control.onCalls = () => splitsAtFirstCheck.push(control.splits.length);
+  expect((await rollOut("v2")).at(-1)).toBe("FINISHED");
+  expect(control.splits.at(-1)).toBe(undefined);
+  expect(splitsAtFirstCheck[0]).toBe(2);
+});
+
 test("ends with everything else when the shop is stopped in its midst", async () => {
   const { built, client, call, stop, fleet, output } = await start({ instances: 2, watchMs: forLong });
   built.write("cart", wellBehavedService("v2"));

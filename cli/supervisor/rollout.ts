@@ -65,7 +65,7 @@ export async function rollOut(
   const end = (step: "FINISHED" | "WENT_BACK", { version }: Release, cause = ""): void =>
     work.tell({ step, instance: "", version, cause });
   try {
-    await takeCanary(progress);
+    await takeTurns(progress);
     for (const one of oldOnes(crew, kind, release)) await replace(one, progress);
     crew.setRelease(release);
     end("FINISHED", release);
@@ -85,8 +85,18 @@ function failedInstance(error: unknown): string {
   return error instanceof RpcError ? (error.metadata.instance ?? "") : "";
 }
 
-/** From here on all take turns: a share of calls that was meant for one is not right while old and new change places. */
-async function takeCanary({ deps: { crew, view }, kind, release, trial, fresh }: Progress): Promise<void> {
+/**
+ * From here on all take turns: a share of calls that was meant for one is not right while old and new change places, and
+ * one that was left from an earlier run would keep the calls from a version that it does not name.
+ */
+async function takeTurns(progress: Progress): Promise<void> {
+  const { deps, kind } = progress;
+  await takeCanary(progress);
+  // What there is but one of has nothing to be split.
+  if (kind.atMost > 1) await deps.view.clearSplit(kind.name);
+}
+
+async function takeCanary({ deps: { crew }, kind, release, trial, fresh }: Progress): Promise<void> {
   const canary = crew.canary(kind);
   if (canary === undefined) return;
   crew.setCanary(kind, undefined);
@@ -96,7 +106,6 @@ async function takeCanary({ deps: { crew, view }, kind, release, trial, fresh }:
   } else {
     await crew.end(canary.name);
   }
-  await view.clearSplit(kind.name);
 }
 
 async function replace(one: Instance, progress: Progress): Promise<void> {
