@@ -41,9 +41,14 @@ export interface DialOptions {
  */
 export function dial({ authority, openSocket, limits, onClosed }: DialOptions): Promise<BackendSession> {
   return new Promise((resolve, reject) => {
-    const socket = openSocket();
+    let socket: Duplex | undefined;
     const http2 = connect(`http://${authority}`, {
-      createConnection: () => socket,
+      // Opened in here: a socket that was opened before an authority that is none was refused would have nobody who
+      // hears of its failure, which would end the process.
+      createConnection() {
+        socket = openSocket();
+        return socket;
+      },
       maxSessionMemory: limits.backendSessionMemoryMib,
       settings: { enablePush: false },
     });
@@ -66,7 +71,7 @@ export function dial({ authority, openSocket, limits, onClosed }: DialOptions): 
       answered = true;
       clearTimeout(timer);
       http2.setLocalWindowSize(limits.backendWindowBytes);
-      const session = createSession(http2, socket, limits);
+      const session = createSession(http2, () => socket?.destroyed === true, limits);
       let told = false;
       const closed = (): void => {
         if (!told) onClosed(session);
@@ -80,7 +85,7 @@ export function dial({ authority, openSocket, limits, onClosed }: DialOptions): 
   });
 }
 
-function createSession(http2: ClientHttp2Session, socket: Duplex, limits: GatewayLimits): BackendSession {
+function createSession(http2: ClientHttp2Session, isCut: () => boolean, limits: GatewayLimits): BackendSession {
   let open = 0;
   let callsLeft = limits.callsPerSession;
   let retired = false;
@@ -96,7 +101,7 @@ function createSession(http2: ClientHttp2Session, socket: Duplex, limits: Gatewa
     isOpen,
     hasRoom: () => open < room && isOpen() && cancels.left(),
     isResting: () => !cancels.left(),
-    isLost: () => http2.destroyed || socket.destroyed,
+    isLost: () => http2.destroyed || isCut(),
     request(headers, options) {
       const stream = http2.request(headers, options);
       open += 1;

@@ -1,3 +1,4 @@
+import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { constants } from "node:http2";
 import { createServer } from "node:net";
@@ -43,6 +44,20 @@ test("says so too when no instance is known", async () => {
   expect(error.code).toBe(codes.UNAVAILABLE);
   expect(errorInfoOf(error)).toMatchObject(UNAVAILABLE);
 });
+
+test.each(["a b", "a:b", "[", "%zz"])("outlives an instance at %j, which is no host", async (host) => {
+  const endpoints = movingEndpoints(plainCluster([{ host, port: 1 }]));
+  const gateway = await startTestGateway(cleanup, { endpoints });
+  const error = await rejection(unary(toyClient(cleanup, gateway.address), "echo", Buffer.alloc(0)));
+  expect(errorInfoOf(error)).toMatchObject(UNAVAILABLE);
+  await lookedUp(host);
+});
+
+/** Resolves when a look-up that began before has failed, too; what nobody hears of has ended the process by then. */
+async function lookedUp(host: string): Promise<void> {
+  await expect(lookup(host)).rejects.toThrow();
+  await new Promise((resolve) => setImmediate(resolve));
+}
 
 test("gives up on an address that takes connections and says nothing", async () => {
   const silent = createServer(() => undefined);

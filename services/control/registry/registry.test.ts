@@ -103,6 +103,10 @@ describe("refused is", () => {
     expect(await listed()).toEqual([]);
   });
 
+  test.each(["a b", "[::1]", "a/b", "user@a", "%61", ""])("an instance at %j, which is no host", async (host) => {
+    await expect(control.register({ host })).rejects.toMatchObject({ reason: "INVALID_REQUEST" });
+  });
+
   test("a report before the instance", async () => {
     await expect(first(report(InstanceState.SERVING)).next()).rejects.toMatchObject({
       reason: "REGISTRATION_MALFORMED",
