@@ -42,6 +42,8 @@ export function contextOf(certificates: Certificates): SecureContext {
 export function connectionOptions(context: SecureContext, owner: string): ConnectionOptions {
   return {
     secureContext: context,
+    // Said, since its default is what NODE_TLS_REJECT_UNAUTHORIZED says, which somebody may have set for another program.
+    rejectUnauthorized: true,
     // Not what is checked: a name by which packet captures and proxies tell connections apart.
     servername: owner,
     ALPNProtocols: ["h2"],

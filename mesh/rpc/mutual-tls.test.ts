@@ -163,6 +163,14 @@ describe("a client", () => {
     expect(await ask(callerOf(server, held(orders)))).toBe("SERVICE_UNAVAILABLE");
   });
 
+  test("believes no other authority, also where the environment tells Node to believe all", async () => {
+    const { trusted: _theirs, ...bad } = await foreign.issue("probe");
+    const server = await serve(held({ ...bad, trusted: [authority.certificate] }));
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+    cleanUps.push(() => vi.unstubAllEnvs());
+    expect(await ask(callerOf(server, held(orders)))).toBe("SERVICE_UNAVAILABLE");
+  });
+
   test("calls nobody who is another service than the one it wants", async () => {
     const server = await serve(held(await authority.issue("catalog")));
     expect(await ask(callerOf(server, held(orders)))).toBe("SERVICE_UNAVAILABLE");
