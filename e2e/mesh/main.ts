@@ -1,7 +1,7 @@
 /**
  * Does anybody notice when a part of the shop is scaled, updated, or killed, or when the control plane is away?
  *
- *     npm run e2e:mesh -- [--services cart,orders] [--shoppers 4] [--hold 6] [--away 60] [--only scaled] [--keep]
+ *     npm run e2e:mesh -- [--services cart,orders] [--shoppers 3] [--hold 4] [--away 60] [--only scaled] [--keep]
  *
  * Starts a shop of its own, in a temporary folder and on free ports, and tries a canary and a fault. Then shoppers come
  * steadily, `--shoppers` a second, half of them with clients that send again what the contracts call idempotent, half with
@@ -34,8 +34,8 @@ const everyService = "catalog,inventory,cart,payments,orders,identity,gateway";
 const { values } = parseArgs({
   options: {
     services: { type: "string", default: everyService },
-    shoppers: { type: "string", default: "4" },
-    hold: { type: "string", default: "6" },
+    shoppers: { type: "string", default: "3" },
+    hold: { type: "string", default: "4" },
     away: { type: "string", default: "60" },
     only: { type: "string", default: "" },
     keep: { type: "boolean", default: false },
