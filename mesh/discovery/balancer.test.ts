@@ -13,6 +13,8 @@ class FakeSubchannel {
   readonly #listeners = new Set<experimental.ConnectivityStateListener>();
   readonly address: string;
   state = connectivityState.READY;
+  /** How many hold it. */
+  refs = 0;
 
   constructor(address: string) {
     this.address = address;
@@ -36,8 +38,16 @@ class FakeSubchannel {
   startConnecting(): void {}
   addHealthStateWatcher(): void {}
   removeHealthStateWatcher(): void {}
-  ref(): void {}
-  unref(): void {}
+  ref(): void {
+    this.refs += 1;
+  }
+  unref(): void {
+    this.refs -= 1;
+  }
+  /** How many still want to hear of it. */
+  get listeners(): number {
+    return this.#listeners.size;
+  }
 }
 
 interface Picked {
@@ -49,6 +59,7 @@ function start(): {
   update(instances: Readonly<Record<string, string>>, versions?: string[]): void;
   pick(version?: string): Picked | undefined;
   readonly subchannels: ReadonlyMap<string, FakeSubchannel>;
+  destroy(): void;
 } {
   const subchannels = new Map<string, FakeSubchannel>();
   let picker: experimental.Picker | undefined;
@@ -68,6 +79,7 @@ function start(): {
   });
   return {
     subchannels,
+    destroy: () => balancer.destroy(),
     update(instances, versions = []) {
       const endpoints: VersionedEndpoint[] = Object.entries(instances).map(([host, version]) => ({
         addresses: [{ host, port: 1 }],
@@ -132,6 +144,23 @@ describe("versions", () => {
     expect(taking(balancer, "v2")).toEqual(["a", "b", "c"]);
     balancer.update({ a: "v1", b: "v2" }, ["v2"]);
     expect(taking(balancer, "v2")).toEqual(["b"]);
+  });
+
+  test("that come and go leave nothing behind, however often", async () => {
+    const balancer = start();
+    const held = () => [...balancer.subchannels.values()].map(({ refs, listeners }) => ({ refs, listeners }));
+    const comeAndGo = async () => {
+      balancer.update(three, ["v1", "v2"]);
+      await new Promise((resolve) => process.nextTick(resolve));
+      balancer.update({ a: "v1", b: "v1" });
+      await new Promise((resolve) => process.nextTick(resolve));
+    };
+    await comeAndGo();
+    const once = held();
+    for (let i = 0; i < 10; i++) await comeAndGo();
+    expect(held()).toEqual(once);
+    balancer.destroy();
+    expect(held()).toEqual([0, 1, 2].map(() => ({ refs: 0, listeners: 0 })));
   });
 });
 
