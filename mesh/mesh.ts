@@ -158,7 +158,7 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
   };
   const client = <C extends Contract>(contract: C): Client<C> => {
     // So that it is known where the service is before the first call.
-    parts.endpoints.watch(contract.owner, () => {});
+    parts.endpoints.watch(contract.owner, nobody);
     return createClient({ log, channels, targets, budgets }, contract);
   };
   membership.join({ discovery: client(DiscoveryService), registry: client(RegistryService), background });
@@ -189,6 +189,9 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
     close,
   };
 }
+
+/** One and the same, so that many clients of a service leave one listener. */
+const nobody = (): void => {};
 
 function usersBy({ log, clock }: Pick<MeshParts, "log" | "clock">, keys: SigningKeySource): UserTokens {
   return createUserTokens(

@@ -76,6 +76,7 @@ export function supervisorHandlers(deps: SupervisorDeps): Handlers<typeof Superv
       const kind = serviceOf(deps, request.service);
       return begin(deps, { kind, request }, call, async () => {
         await endCanary(deps, kind);
+        await prune(deps, kind);
         return answer(kind);
       }).outcome;
     },
