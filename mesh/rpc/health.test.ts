@@ -5,7 +5,12 @@ import {
   HealthClient,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "#gen/grpc/health/v1/health.ts";
+import { implement } from "#mesh/contract/contract.ts";
+import { testCertificates } from "#testing/certificates.ts";
+import { startTestMesh } from "#testing/mesh.ts";
 import { createHealth, type Health } from "./health.ts";
+import { ProbeService, probeDescriptors, probeHandlers } from "./probe.fixture.ts";
+import { frame, openSession, rawCall } from "./raw-call.fixture.ts";
 
 const closers: (() => void)[] = [];
 afterEach(() => {
@@ -94,6 +99,40 @@ test("refuses more watchers than its bound, and takes one again after another le
   const again = (): Promise<unknown> => watch(client, "a.A").next();
   const outcome = () => again().catch(() => "refused");
   await expect.poll(outcome, { timeout: 10_000 }).toBe(ServingStatus.NOT_SERVING);
+});
+
+test("refuses to keep a name that none has, for its length", async () => {
+  const { client } = await start(createHealth([]));
+  expect(await watch(client, "a".repeat(501)).ended).toBe(status.INVALID_ARGUMENT);
+});
+
+test("one workload takes a quarter of the watches, and leaves room for the gateway", async () => {
+  const mesh = await startTestMesh(
+    { probe: () => [implement(ProbeService, probeHandlers({}))] },
+    { descriptors: probeDescriptors },
+  );
+  const orders = openSession(mesh.address("probe"), await testCertificates("orders"));
+  const gateway = openSession(mesh.address("probe"));
+  try {
+    const begin = (session: typeof orders) => {
+      const call = rawCall(session, "/grpc.health.v1.Health/Watch", {});
+      call.write(frame(Buffer.alloc(0)));
+      call.end();
+      return call.answer;
+    };
+    const refused = await Promise.race(Array.from({ length: 251 }, () => begin(orders)));
+    expect(refused.code).toBe(status.RESOURCE_EXHAUSTED);
+    const first = begin(gateway);
+    // Its refusal would have come before the answer to what was asked later.
+    const asked = rawCall(gateway, "/grpc.health.v1.Health/Check", {});
+    asked.write(frame(Buffer.alloc(0)));
+    asked.end();
+    expect((await Promise.race([first, asked.answer])).code).toBe(status.OK);
+  } finally {
+    orders.destroy();
+    gateway.destroy();
+    await mesh.close();
+  }
 });
 
 test("ends watchers when it closes, so that the server can shut down gracefully", async () => {

@@ -5,6 +5,7 @@ import {
   HealthService,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "#gen/grpc/health/v1/health.ts";
+import { workloadOf } from "#mesh/identity/spiffe.ts";
 import type { ServicePair } from "./reflection.ts";
 
 /** The health of one server, as `grpc.health.v1` tells it. */
@@ -21,6 +22,10 @@ export const healthServiceName = "grpc.health.v1.Health";
 
 /** Each watcher holds a stream open for as long as it likes; a process has a handful, so this many are a defect or an attack. */
 const MAX_WATCHERS = 1_000;
+/** Of them, those of one workload: the gateway tells by its own whether the shop is open, and must find room. */
+const MAX_WATCHERS_PER_WORKLOAD = 250;
+/** No service has a longer name; a watch keeps the name that it was asked for. */
+const MAX_NAME_CHARS = 500;
 
 type WatchStream = ServerWritableStream<HealthCheckRequest, HealthCheckResponse>;
 
@@ -32,6 +37,7 @@ export function createHealth(services: readonly string[], options: { readonly ma
   const maxWatchers = options.maxWatchers ?? MAX_WATCHERS;
   const states = new Map<string, ServingStatus>(["", ...services].map((name) => [name, ServingStatus.NOT_SERVING]));
   const watchers = new Map<string, Set<Watcher>>();
+  const shares = new Map<string, number>();
   let watching = 0;
   let closed = false;
 
@@ -42,14 +48,19 @@ export function createHealth(services: readonly string[], options: { readonly ma
   };
 
   const watch = (call: WatchStream): void => {
-    if (closed || watching >= maxWatchers) {
+    const name = call.request.service;
+    const workload = workloadOf(call.getAuthContext().sslPeerCertificate ?? {});
+    const share = workload === undefined ? 0 : (shares.get(workload) ?? 0);
+    if (closed || watching >= maxWatchers || share >= MAX_WATCHERS_PER_WORKLOAD || name.length > MAX_NAME_CHARS) {
       const refusal = closed
         ? { code: status.UNAVAILABLE, details: "the server is shutting down" }
-        : { code: status.RESOURCE_EXHAUSTED, details: `${maxWatchers} watchers already` };
+        : name.length > MAX_NAME_CHARS
+          ? { code: status.INVALID_ARGUMENT, details: "no service has so long a name" }
+          : { code: status.RESOURCE_EXHAUSTED, details: "too many watchers already" };
       call.emit("error", refusal);
       return;
     }
-    const name = call.request.service;
+    if (workload !== undefined) shares.set(workload, share + 1);
     const watcher = createWatcher(call);
     const ofName = watchers.get(name) ?? new Set();
     watchers.set(name, ofName.add(watcher));
@@ -57,6 +68,7 @@ export function createHealth(services: readonly string[], options: { readonly ma
     call.once("cancelled", () => {
       if (!ofName.delete(watcher)) return;
       watching -= 1;
+      if (workload !== undefined) shares.set(workload, (shares.get(workload) ?? 1) - 1);
       // Names come from outside: an empty set for each would be a leak.
       if (ofName.size === 0) watchers.delete(name);
     });

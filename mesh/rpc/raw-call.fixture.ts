@@ -32,10 +32,10 @@ export function frame(message: Uint8Array): Buffer {
   return Buffer.concat([head, message]);
 }
 
-const certificates = await testCertificates("gateway");
+const ofGateway = await testCertificates("gateway");
 
-/** A connection of the gateway's to a service of a test mesh. */
-export function openSession(address: string): ClientHttp2Session {
+/** A connection of the gateway's, or of whom the certificates are, to a service of a test mesh. */
+export function openSession(address: string, certificates = ofGateway): ClientHttp2Session {
   const { host, port } = parseAddress(address);
   const socket = connectTls({
     ...contextOptions(certificates),
