@@ -211,7 +211,8 @@ describe("a slow instance", () => {
         expect(await probe.look(probeRequest(), callOf(seen.caller))).toMatchObject({ text: "probe" });
         return seen.slow;
       })
-      .toBeGreaterThan(3);
+      // After some more it is left out for a while, which on a slow machine comes soon.
+      .toBeGreaterThan(1);
     await expect.poll(() => seen.cancelled).toBe(seen.slow);
   });
 

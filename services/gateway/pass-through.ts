@@ -149,16 +149,17 @@ export class PassThrough {
     const backend = session.request(headers, { endStream: this.#request.empty });
     this.#backend = backend;
     backend.on("response", (parsed, flags, ...rest: unknown[]) => {
+      // Not before: Node emits what came in one TLS record with the headers ahead of them when it is read already.
+      backend.on("data", (chunk: Buffer) => this.#passResponse(chunk));
       if (backend !== this.#backend) return;
-      const response = { parsed, raw: rawOf(rest) };
-      this.#respond(response, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, instance);
+      const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+      this.#respond({ parsed, raw: rawOf(rest) }, ended, instance);
     });
     backend.on("trailers", (parsed: IncomingHttpHeaders, _flags: number, ...rest: unknown[]) => {
       this.#trailers = forwarded({ parsed, raw: rawOf(rest) });
       // All has come; what is unread is within one window. Taking it now spares it the end of the connection.
       backend.resume();
     });
-    backend.on("data", (chunk: Buffer) => this.#passResponse(chunk));
     backend.once("end", () => this.#responseEnded(backend));
     backend.on("error", () => undefined); // "close" follows
     backend.once("close", () => this.#backendClosed(backend, { backend: instance, session }));
@@ -180,8 +181,7 @@ export class PassThrough {
     } catch {
       // Node refuses what is no answer in HTTP, such as a status of 999.
       const { service } = this.#options.route;
-      this.#fail(gatewayFailure("INTERNAL", service, `${service} gave an answer that is not HTTP`));
-      return;
+      return this.#fail(gatewayFailure("INTERNAL", service, `${service} gave an answer that is not HTTP`));
     }
     if (endStream) {
       this.#settle(statusOf(headers));
@@ -206,8 +206,8 @@ export class PassThrough {
     const whole = this.#trailers !== undefined || (!backend.aborted && backend.rstCode === constants.NGHTTP2_NO_ERROR);
     if (this.#settled || backend !== this.#backend || !whole || !this.#caller.headersSent) return;
     const { service } = this.#options.route;
-    const mute = (): RpcError => gatewayFailure("INTERNAL", service, `${service} ended its answer without a status`);
-    this.#trailers ??= failureTrailers(mute(), service);
+    const mute = `${service} ended its answer without a status`;
+    this.#trailers ??= failureTrailers(gatewayFailure("INTERNAL", service, mute), service);
     this.#settle(statusOf(this.#trailers));
     this.#caller.end();
   }
@@ -219,7 +219,7 @@ export class PassThrough {
     // Refused before it was looked at: a draining or full backend says so, and it is safe to ask another.
     const refused = code === constants.NGHTTP2_REFUSED_STREAM;
     if (refused && this.#tryAgain({ refused, pushback: undefined }, place.backend)) return;
-    // A dying process may reset its streams just before its connection goes: which of the two it is shows a turn later.
+    // A dying process may reset its streams just before its connection goes: which it is shows a turn later.
     setImmediate(() => {
       if (backend === this.#backend) this.#brokenOff(code, place);
     });
