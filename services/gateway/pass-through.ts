@@ -152,8 +152,7 @@ export class PassThrough {
       // Not before: Node emits what came in one TLS record with the headers ahead of them when it is read already.
       backend.on("data", (chunk: Buffer) => this.#passResponse(chunk));
       if (backend !== this.#backend) return;
-      const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-      this.#respond({ parsed, raw: rawOf(rest) }, ended, instance);
+      this.#respond({ parsed, raw: rawOf(rest) }, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, instance);
     });
     backend.on("trailers", (parsed: IncomingHttpHeaders, _flags: number, ...rest: unknown[]) => {
       this.#trailers = forwarded({ parsed, raw: rawOf(rest) });
@@ -181,7 +180,8 @@ export class PassThrough {
     } catch {
       // Node refuses what is no answer in HTTP, such as a status of 999.
       const { service } = this.#options.route;
-      return this.#fail(gatewayFailure("INTERNAL", service, `${service} gave an answer that is not HTTP`));
+      this.#fail(gatewayFailure("INTERNAL", service, `${service} gave an answer that is not HTTP`));
+      return;
     }
     if (endStream) {
       this.#settle(statusOf(headers));
