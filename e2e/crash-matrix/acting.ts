@@ -26,6 +26,8 @@ const maxPolls = 600;
 export interface Meeting {
   /** Settles when the payment gateway has been asked for the authorization. */
   readonly authorizing: Promise<void>;
+  /** Settles when payments has been asked for the capture, which is held from then on. */
+  readonly capturing: Promise<void>;
   /** To be called when the cancellation was answered: a capture waits for that. */
   cancelled(): void;
 }
@@ -89,6 +91,8 @@ async function placeAnd(
   }
   if (action === "cancel when confirmed") {
     const order = await placing;
+    // Before that, the cancellation would void the authorization, and there were nothing to refund.
+    await meeting.capturing;
     if (order !== undefined) await cancel(buyer, order.id);
   }
   meeting.cancelled();

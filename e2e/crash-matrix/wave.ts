@@ -174,7 +174,12 @@ interface Hold {
 function createHold(cells: readonly Cell[]): Hold {
   const owners = createOwners(cells);
   const reached = new Set<Cell>();
-  const meetings = new Map(cells.map((cell) => [cell, { authorizing: deferred<void>(), cancelled: deferred<void>() }]));
+  const newMeeting = () => ({
+    authorizing: deferred<void>(),
+    capturing: deferred<void>(),
+    cancelled: deferred<void>(),
+  });
+  const meetings = new Map(cells.map((cell) => [cell, newMeeting()]));
   let armed = false;
   let release = (_: Verdict): void => {};
   const released = new Promise<Verdict>((resolve) => {
@@ -185,8 +190,9 @@ function createHold(cells: readonly Cell[]): Hold {
       const cell = owners.cellOf(exchange);
       if (!armed || cell === undefined) return "pass";
       const call = callName(exchange);
-      const { authorizing, cancelled } = meetings.get(cell) ?? {};
+      const { authorizing, capturing, cancelled } = meetings.get(cell) ?? {};
       if (call === "authorizations") authorizing?.resolve();
+      if (call === "CapturePayment") capturing?.resolve();
       // A capture that is to meet a cancellation waits for it.
       const meets = cell.scenario.action === "cancel when confirmed" && call === "CapturePayment";
       if (meets && moment === "before") return cancelled?.promise.then(() => "pass") ?? "pass";
@@ -204,12 +210,19 @@ function createHold(cells: readonly Cell[]): Hold {
     },
     wasReached: (cell) => reached.has(cell),
     meetingOf(cell) {
-      const { authorizing, cancelled } = meetings.get(cell) ?? {};
-      return { authorizing: authorizing?.promise ?? Promise.resolve(), cancelled: () => cancelled?.resolve() };
+      const { authorizing, capturing, cancelled } = meetings.get(cell) ?? {};
+      return {
+        authorizing: authorizing?.promise ?? Promise.resolve(),
+        capturing: capturing?.promise ?? Promise.resolve(),
+        cancelled: () => cancelled?.resolve(),
+      };
     },
     release(verdict) {
       armed = false;
-      for (const { cancelled } of meetings.values()) cancelled.resolve();
+      for (const { capturing, cancelled } of meetings.values()) {
+        capturing.resolve();
+        cancelled.resolve();
+      }
       release(verdict);
     },
   };
