@@ -213,16 +213,21 @@ describe("hedges", () => {
     expect(await soFar(outcome)).toBe(answered);
   });
 
-  test("give way to retries when all attempts failed so, of the same three", async () => {
+  test("leave a call that failed for all to retries, of the same three attempts", async () => {
     const { plan, open, made } = createCall();
     const outcome = hedge(20, plan, open);
     await vi.advanceTimersByTimeAsync(20);
     made[0]?.end(away);
     made[1]?.end(away);
-    await vi.advanceTimersByTimeAsync(100);
-    expect(made).toHaveLength(3);
-    made[2]?.end(away);
     expect(await soFar(outcome)).toBe(away);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(made).toHaveLength(2);
+    expect(vi.getTimerCount()).toBe(0);
+
+    const retried = retryOne(away, plan, open);
+    await vi.advanceTimersByTimeAsync(100);
+    made[2]?.end(away);
+    expect(await soFar(retried)).toBe(away);
     await vi.advanceTimersByTimeAsync(1_000);
     expect(made).toHaveLength(3);
   });

@@ -55,7 +55,7 @@ export async function retry<R>(
 /**
  * Makes an attempt, and a further one beside it each time `afterMs` went by without an answer and the budget has room.
  * The first answer counts, and the others are cancelled. A failure that is worth a retry is no answer while another
- * attempt may give one.
+ * attempt may give one; when none is left, the last failure is what came of it, and the caller retries.
  */
 export function hedge(afterMs: number, plan: AttemptPlan, open: () => Attempt): Promise<Outcome> {
   return new Promise((resolve) => {
@@ -87,7 +87,7 @@ export function hedge(afterMs: number, plan: AttemptPlan, open: () => Attempt): 
       if (retryable && running.size > 0) return;
       settled = true;
       for (const other of running) other.cancel();
-      resolve(retryable ? retryOne(outcome, plan, open) : outcome);
+      resolve(outcome);
     };
     begin();
   });
