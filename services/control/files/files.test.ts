@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { removeFolder, temporaryFolder } from "#testing/folders.ts";
@@ -119,9 +120,8 @@ test("a file that is written without end is whole whenever its writer is killed"
     await once(child, "exit");
     expect(await numberFile().read()).toBeGreaterThan(0);
   }
-  const folder = await takeFolder(dir);
+  await (await takeFolder(dir)).release();
   expect(await readdir(dir)).toEqual(["number.json"]);
-  await folder.release();
 });
 
 describe("the folder of a control plane", () => {
@@ -130,6 +130,52 @@ describe("the folder of a control plane", () => {
     await expect(startControl({ dataDir: dir })).rejects.toThrow(/another control plane runs on/);
     await first.close();
     await (await startControl({ dataDir: dir })).close();
+  });
+
+  test("is held by a socket in the folder itself, where no other user can be first", async () => {
+    const path = join(dir, "control");
+    const folder = await takeFolder(path);
+    const [holder = ""] = await readdir(path);
+    expect((await stat(join(path, holder))).isSocket()).toBe(true);
+    expect((await stat(path)).mode & 0o777).toBe(0o700);
+    await folder.release();
+    expect(await readdir(path)).toEqual([]);
+  });
+
+  test("is held by its process until that is gone, also while it stands still", async () => {
+    const holder = fork(new URL("testdata/folder-holder.ts", import.meta.url), [dir], {
+      execArgv: ["--import", "tsx"],
+    });
+    expect(await once(holder, "message").then(([outcome]) => outcome)).toBe("held");
+    holder.kill("SIGSTOP");
+    await expect(takeFolder(dir)).rejects.toThrow(/another control plane runs on/);
+    holder.kill("SIGKILL");
+    await once(holder, "exit");
+    expect(await readdir(dir)).toHaveLength(1);
+    const folder = await takeFolder(dir);
+    expect(await readdir(dir)).toHaveLength(1);
+    await folder.release();
+  });
+
+  test("is held by one of several that start at once, over what one left that was killed", async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const dead = createServer().listen(join(dir, "dead"));
+      await once(dead, "listening");
+      await rename(join(dir, "dead"), join(dir, "0123456789abcdef.holder"));
+      await new Promise((resolve) => dead.close(resolve));
+      const taken = await Promise.allSettled([takeFolder(dir), takeFolder(dir), takeFolder(dir)]);
+      const held = taken.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+      expect(held).toHaveLength(1);
+      expect(await readdir(dir)).toHaveLength(1);
+      await held[0]?.release();
+    }
+  });
+
+  test("may have a name that is too long for a socket", { skip: process.platform !== "linux" }, async () => {
+    const path = join(dir, "a".repeat(120), "control");
+    const folder = await takeFolder(path);
+    await expect(takeFolder(path)).rejects.toThrow(/another control plane runs on/);
+    await folder.release();
   });
 
   test("is not taken with a broken file in it, and is free again then", async () => {
