@@ -91,11 +91,8 @@ async function openIn(folder: Folder, options: ControlOptions): Promise<Control>
   const { registry, term, writer } = await openRegistry(folder, now(), log);
   const publisher = createPublisher({
     bulletin: createBulletin(firstVersionOf(term)),
-    resourcesOf(services) {
-      const inForce = rules.at(clock.now());
-      const clusters = [...services].map((service) => clusterOf(service, registry, inForce));
-      return { clusters, trust: trustOf(authority) };
-    },
+    clusterOf: (service) => clusterOf(service, registry, rules.at(clock.now())),
+    trust: () => trustOf(authority),
     tooMany: tooManyWatchers,
   });
   const rules = await openTrafficRules(folder.path, (services) => publisher.changed(subjectsOf(services)));

@@ -6,21 +6,19 @@ import { createPublisher, MAX_WATCHERS, MAX_WATCHERS_PER_SERVICE, type Publisher
 
 let publisher: Publisher;
 let state: string;
+let asked: number;
 
 beforeEach(() => {
   vi.useFakeTimers();
+  asked = 0;
   state = "first";
   publisher = createPublisher({
     bulletin: createBulletin(100n),
-    resourcesOf: (services) => ({
-      clusters: [...services].map((service) => ({
-        service: `${service} ${state}`,
-        endpoints: [],
-        split: undefined,
-        faults: [],
-      })),
-      trust: undefined,
-    }),
+    clusterOf(service) {
+      asked += 1;
+      return { service: `${service} ${state}`, endpoints: [], split: undefined, faults: [] };
+    },
+    trust: () => ({ certificates: [], generation: 1n }),
     tooMany: () => new Error("too many"),
   });
 });
@@ -32,18 +30,77 @@ afterEach(() => {
 test("who does not take what is sent misses what comes between, and never more than that", async () => {
   const watcher = follow(["cart"]);
   await watcher.next();
-  for (let change = 1; change <= 100; change += 1) {
+  for (let change = 1; change <= 10; change += 1) {
     state = String(change);
     publisher.changed([{ service: "cart" }]);
     await vi.advanceTimersByTimeAsync(10);
   }
   const late = await watcher.next();
-  expect(late.clusters).toMatchObject([{ service: "cart 100" }]);
-  expect(late.version).toBe(200n);
+  expect(late.clusters).toMatchObject([{ service: "cart 10" }]);
+  expect(late.version).toBe(110n);
   state = "after";
   publisher.changed([{ service: "cart" }]);
   await vi.advanceTimersByTimeAsync(10);
-  expect((await watcher.next()).version).toBe(201n);
+  expect((await watcher.next()).version).toBe(111n);
+});
+
+test("a service that changes without end is told of twenty times at once and five times a second, the last as it is", async () => {
+  const watcher = follow(["cart", "orders"]);
+  await watcher.next();
+  const seen: StreamResourcesResponse[] = [];
+  const watching = (async () => {
+    for (;;) seen.push(await watcher.next());
+  })().catch(() => undefined);
+  for (let change = 1; change <= 1_000; change += 1) {
+    state = String(change);
+    publisher.changed([{ service: "cart" }]);
+    await vi.advanceTimersByTimeAsync(10);
+  }
+  // Ten seconds: the burst, and fifty.
+  expect(seen.length).toBeGreaterThanOrEqual(68);
+  expect(seen.length).toBeLessThanOrEqual(70);
+  await vi.advanceTimersByTimeAsync(205);
+  for (const afterMs of [10, 0]) {
+    publisher.changed([{ service: "cart" }]);
+    await vi.advanceTimersByTimeAsync(afterMs);
+  }
+  const waits = publisher.published({ service: "cart" }).then(() => "cart");
+  publisher.changed([{ service: "orders" }]);
+  const other = publisher.published({ service: "orders" }).then(() => "orders");
+  expect(await Promise.race([waits, other, vi.advanceTimersByTimeAsync(5).then(() => "too late")])).toBe("orders");
+  await vi.advanceTimersByTimeAsync(200);
+  expect(await waits).toBe("cart");
+  expect(seen.at(-1)?.clusters).toMatchObject([{ service: "cart 1000" }, { service: "orders 1000" }]);
+  await watcher.leave();
+  await watching;
+});
+
+test("who subscribes without end is answered twenty times a second after the first, and in the end as it wants", async () => {
+  const watcher = follow([]);
+  await watcher.next();
+  const seen: StreamResourcesResponse[] = [];
+  const watching = (async () => {
+    for (;;) seen.push(await watcher.next());
+  })().catch(() => undefined);
+  for (let change = 1; change <= 400; change += 1) watcher.subscribe([`cart-${change}`]);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(seen.length).toBeLessThanOrEqual(251);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(seen.at(-1)?.clusters).toMatchObject([{ service: "cart-400 first" }]);
+  await watcher.leave();
+  await watching;
+});
+
+test("the state of a service is put together once a version, however many watch it", async () => {
+  const watchers = Array.from({ length: 20 }, () => follow(["cart", "orders"]));
+  await Promise.all(watchers.map((watcher) => watcher.next()));
+  expect(asked).toBe(2);
+  state = "second";
+  publisher.changed([{ service: "cart" }]);
+  await vi.advanceTimersByTimeAsync(5);
+  const next = await Promise.all(watchers.map((watcher) => watcher.next()));
+  expect(asked).toBe(4);
+  for (const { clusters } of next) expect(clusters[0]).toMatchObject({ service: "cart second" });
 });
 
 test("a change waits a few milliseconds for others, and goes out with them", async () => {
@@ -133,13 +190,15 @@ test("the versions of a term are above those of every term before, also when the
 
 interface Watcher {
   next(): Promise<StreamResourcesResponse>;
+  subscribe(services: readonly string[]): void;
   acknowledge(version: bigint): void;
   leave(): Promise<void>;
 }
 
 function follow(services: readonly string[], workload = "gateway"): Watcher {
+  let wanted = services;
   const request = (acknowledgedVersion: bigint): StreamResourcesRequest => ({
-    services,
+    services: wanted,
     acknowledgedVersion,
     instance: "",
   });
@@ -153,6 +212,10 @@ function follow(services: readonly string[], workload = "gateway"): Watcher {
   };
   return {
     next,
+    subscribe(others) {
+      wanted = others;
+      sent.send(request(0n));
+    },
     acknowledge: (version) => sent.send(request(version)),
     async leave() {
       ending.abort();

@@ -1,27 +1,36 @@
-import type { StreamResourcesRequest, StreamResourcesResponse } from "#gen/mesh/v1/discovery_service.ts";
+import type {
+  Cluster,
+  StreamResourcesRequest,
+  StreamResourcesResponse,
+  TrustBundle,
+} from "#gen/mesh/v1/discovery_service.ts";
 import { type Bell, createBell } from "../bell.ts";
+import { paced, STREAM_PACE } from "../pace.ts";
+import { type Announcements, createAnnouncements } from "./announcements.ts";
 import type { Bulletin, Subject, Watcher } from "./domain.ts";
 
 /** How many processes may follow. */
 export const MAX_WATCHERS = 1_000;
 /** Of them, those of one service: whoever takes one over must not keep all others from following. */
 export const MAX_WATCHERS_PER_SERVICE = 500;
-/** How long changes are gathered before they are sent together. */
-const GATHER_MS = 5;
+/** Of how many services the state is kept until it changes: names that watchers think up are no more than that. */
+const MAX_KEPT_CLUSTERS = 1_000;
 
 export interface PublisherOptions {
   readonly bulletin: Bulletin;
-  /** The present state of what a watcher subscribes to. */
-  readonly resourcesOf: (services: ReadonlySet<string>) => Omit<StreamResourcesResponse, "version">;
+  /** The present state of a service. Asked once a version, however many watch it. */
+  readonly clusterOf: (service: string) => Cluster;
+  /** Whom to trust at present. Asked once a version. */
+  readonly trust: () => TrustBundle;
   readonly tooMany: () => Error;
 }
 
 /** Tells every watcher what changed. Each has at most one response on its way; whatever changes meanwhile is in the next. */
 export interface Publisher {
-  /** Says that something is other than before. It is sent within milliseconds. */
+  /** Says that something is other than before. It is sent within milliseconds, or later when it changes too often. */
   changed(subjects: readonly Subject[]): void;
-  /** Resolves when everything that was said to have changed is on its way to the watchers. */
-  published(): Promise<void>;
+  /** Resolves when what was said to have changed of a subject is on its way to the watchers. */
+  published(subject: Subject): Promise<void>;
   /**
    * Resolves with true when everybody who could go by the former state of a subject has acknowledged the present one or
    * has left, and with false when that takes longer. Never rejects.
@@ -66,34 +75,27 @@ class StreamPublisher implements Publisher {
   readonly #options: PublisherOptions;
   readonly #followers = new Set<Follower>();
   readonly #waits = new Set<Wait>();
-  #gathered: Subject[] = [];
-  #publishing: { readonly done: Promise<void>; readonly timer: NodeJS.Timeout; readonly now: () => void } | undefined;
+  readonly #announcements: Announcements;
+  /** What was asked for in the present version. */
+  readonly #clusters = new Map<string, Cluster>();
+  #trust: TrustBundle | undefined;
   #closed = false;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
+    this.#announcements = createAnnouncements((subjects) => this.#publish(subjects));
   }
 
   changed(subjects: readonly Subject[]): void {
-    if (subjects.length === 0 || this.#closed) return;
-    this.#gathered.push(...subjects);
-    if (this.#publishing !== undefined) return;
-    let now = (): void => {};
-    const done = new Promise<void>((resolve) => {
-      now = () => {
-        this.#publish();
-        resolve();
-      };
-    });
-    this.#publishing = { done, now, timer: setTimeout(now, GATHER_MS) };
+    this.#announcements.add(subjects);
   }
 
-  async published(): Promise<void> {
-    await this.#publishing?.done;
+  published(subject: Subject): Promise<void> {
+    return this.#announcements.told(subject);
   }
 
   async acknowledged(subject: Subject, timeoutMs: number): Promise<boolean> {
-    await this.published();
+    await this.published(subject);
     const { bulletin } = this.#options;
     const missing = new Set([...this.#followers].filter((follower) => bulletin.mayGoByOld(follower, subject)));
     if (missing.size === 0 || this.#closed) return missing.size === 0;
@@ -113,7 +115,7 @@ class StreamPublisher implements Publisher {
   }
 
   isKnown(subject: "trust"): boolean {
-    if (this.#gathered.includes(subject)) return false;
+    if (this.#announcements.isWaiting(subject)) return false;
     return ![...this.#followers].some((follower) => this.#options.bulletin.mayGoByOld(follower, subject));
   }
 
@@ -122,7 +124,7 @@ class StreamPublisher implements Publisher {
     requests: AsyncIterable<StreamResourcesRequest>,
     signal: AbortSignal,
   ): AsyncGenerator<StreamResourcesResponse> {
-    const { bulletin, resourcesOf, tooMany } = this.#options;
+    const { bulletin, tooMany } = this.#options;
     if (!this.#hasRoomFor(workload)) throw tooMany();
     const follower = newFollower(workload);
     const end = (): void => endFollower(follower);
@@ -138,7 +140,7 @@ class StreamPublisher implements Publisher {
         }
         follower.asked = false;
         follower.sent = bulletin.version;
-        yield { version: follower.sent, ...resourcesOf(follower.services) };
+        yield { version: follower.sent, ...this.#resourcesOf(follower.services) };
       }
     } finally {
       signal.removeEventListener("abort", end);
@@ -149,10 +151,7 @@ class StreamPublisher implements Publisher {
 
   close(): void {
     this.#closed = true;
-    if (this.#publishing !== undefined) {
-      clearTimeout(this.#publishing.timer);
-      this.#publishing.now();
-    }
+    this.#announcements.close();
     for (const follower of this.#followers) endFollower(follower);
     for (const wait of [...this.#waits]) wait.end(false);
   }
@@ -162,17 +161,28 @@ class StreamPublisher implements Publisher {
     return this.#followers.size < MAX_WATCHERS && like.length < MAX_WATCHERS_PER_SERVICE;
   }
 
-  #publish(): void {
-    this.#publishing = undefined;
-    this.#options.bulletin.publish(this.#gathered);
-    this.#gathered = [];
+  #publish(subjects: readonly Subject[]): void {
+    this.#clusters.clear();
+    this.#trust = undefined;
+    this.#options.bulletin.publish(subjects);
     for (const follower of this.#followers) follower.bell.ring();
+  }
+
+  #resourcesOf(services: ReadonlySet<string>): Omit<StreamResourcesResponse, "version"> {
+    this.#trust ??= this.#options.trust();
+    return { clusters: [...services].map((service) => this.#clusterOf(service)), trust: this.#trust };
+  }
+
+  #clusterOf(service: string): Cluster {
+    const cluster = this.#clusters.get(service) ?? this.#options.clusterOf(service);
+    if (this.#clusters.size < MAX_KEPT_CLUSTERS) this.#clusters.set(service, cluster);
+    return cluster;
   }
 
   /** Reads subscriptions and acknowledgements until the watcher has no more, or its call ends. Never rejects. */
   async #listen(follower: Follower, requests: AsyncIterable<StreamResourcesRequest>): Promise<void> {
     try {
-      for await (const request of requests) this.#hear(follower, request);
+      for await (const request of paced(requests, STREAM_PACE)) this.#hear(follower, request);
     } catch {
       // The call has ended, and whoever ended it has told why.
     }

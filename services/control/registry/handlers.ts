@@ -34,7 +34,7 @@ export function registryHandlers({ registry, registrations }: RegistryDeps): Han
         const message = `An instance of ${instance.service} is registered by ${instance.service} alone.`;
         throw fail("INSTANCE_FOREIGN", message, { service: call.caller });
       }
-      yield* registrations.hold(instance, iterator, call.signal);
+      yield* registrations.hold(instance, { [Symbol.asyncIterator]: () => iterator }, call.signal);
     },
     async listInstances({ service }: ListInstancesRequest): Promise<ListInstancesResponse> {
       const wanted = registry.list().filter(({ instance }) => service === "" || instance.service === service);

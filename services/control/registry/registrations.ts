@@ -3,6 +3,7 @@ import type { RegisterRequest, RegisterResponse } from "#gen/mesh/v1/registry_se
 import { type Bell, createBell } from "../bell.ts";
 import { subjectsOf } from "../discovery/domain.ts";
 import type { Publisher } from "../discovery/publisher.ts";
+import { paced, STREAM_PACE } from "../pace.ts";
 import {
   type Change,
   type Instance,
@@ -40,7 +41,7 @@ export interface Registrations {
   /** Registers an instance and answers its reports, until the requests end or `signal` aborts. */
   hold(
     instance: Instance,
-    reports: AsyncIterator<RegisterRequest>,
+    reports: AsyncIterable<RegisterRequest>,
     signal: AbortSignal,
   ): AsyncGenerator<RegisterResponse>;
   /** Ends those whose lease has ended. */
@@ -76,7 +77,7 @@ class RegistrationStreams implements Registrations {
 
   async *hold(
     instance: Instance,
-    reports: AsyncIterator<RegisterRequest>,
+    reports: AsyncIterable<RegisterRequest>,
     signal: AbortSignal,
   ): AsyncGenerator<RegisterResponse> {
     const { registry, publisher, now, failures } = this.#options;
@@ -88,7 +89,7 @@ class RegistrationStreams implements Registrations {
     signal.addEventListener("abort", abort);
     try {
       this.#apply(registered.value);
-      await publisher.published();
+      await publisher.published({ service: instance.service });
       void this.#listen(stream, reports);
       yield* responses(stream);
     } finally {
@@ -120,10 +121,9 @@ class RegistrationStreams implements Registrations {
   }
 
   /** Reads reports until there are no more, or the call ends. Never rejects. */
-  async #listen(stream: Stream, requests: AsyncIterator<RegisterRequest>): Promise<void> {
+  async #listen(stream: Stream, requests: AsyncIterable<RegisterRequest>): Promise<void> {
     try {
-      for (let next = await requests.next(); next.done !== true; next = await requests.next()) {
-        const { content } = next.value;
+      for await (const { content } of paced(requests, STREAM_PACE)) {
         const report = content?.$case === "report" ? reportOf(content.value) : undefined;
         if (report === undefined) return end(stream, this.#options.failures.malformed());
         this.#note(stream, report);
