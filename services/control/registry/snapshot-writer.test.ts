@@ -30,10 +30,29 @@ test("writes once more what changed while it wrote, however much that was", asyn
   for (state = 1; state <= 50; state += 1) writer.changed();
   state = 50;
   release?.();
-  await vi.advanceTimersByTimeAsync(0);
+  await vi.advanceTimersByTimeAsync(99);
+  expect(written).toEqual([1]);
+  await vi.advanceTimersByTimeAsync(1);
   release?.();
   await vi.advanceTimersByTimeAsync(0);
   expect(written).toEqual([1, 50]);
+});
+
+test("writes what changes in whatever moment a write ends", async () => {
+  for (let steps = 0; steps < 10; steps += 1) {
+    const writer = createSnapshotWriter({ write, log: { error } });
+    state = 1;
+    writer.changed();
+    release?.();
+    for (let step = 0; step < steps; step += 1) await Promise.resolve();
+    state = 2;
+    writer.changed();
+    await vi.advanceTimersByTimeAsync(100);
+    release?.();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(written.splice(0).at(-1)).toBe(2);
+    await writer.close();
+  }
 });
 
 test("tries again after a second when the disk does not take it, and at the latest when it is closed", async () => {

@@ -14,32 +14,36 @@ export interface SnapshotWriterOptions {
   readonly log: Pick<Logger, "error">;
 }
 
-/** How long to wait with the next try when a write failed. */
+/** How long the disk is left alone after a write: whoever changes the registry without end does not keep it busy. */
+const PAUSE_MS = 100;
+/** The same when a write failed. */
 const RETRY_MS = 1_000;
 
 export function createSnapshotWriter({ write, log }: SnapshotWriterOptions): SnapshotWriter {
   let isDirty = false;
   let isClosed = false;
-  let running: Promise<void> | undefined;
-  let retry: NodeJS.Timeout | undefined;
+  /** One of them while a write is under way, or a pause after it. */
+  let writing: Promise<void> | undefined;
+  let pause: NodeJS.Timeout | undefined;
 
-  const run = async (): Promise<void> => {
-    while (isDirty) {
-      isDirty = false;
-      try {
-        await write();
-      } catch (error) {
-        log.error({ err: error }, "the registry could not be written to disk; trying again");
-        isDirty = true;
-        if (!isClosed) retry = setTimeout(start, RETRY_MS);
-        return;
-      }
+  /** Resolves with how long to leave the disk alone. Never rejects. */
+  const writeOnce = async (): Promise<number> => {
+    isDirty = false;
+    try {
+      await write();
+      return PAUSE_MS;
+    } catch (error) {
+      isDirty = true;
+      log.error({ err: error }, "the registry could not be written to disk; trying again");
+      return RETRY_MS;
     }
   };
   const start = (): void => {
-    retry = undefined;
-    running ??= run().finally(() => {
-      running = undefined;
+    pause = undefined;
+    if (!isDirty) return;
+    writing = writeOnce().then((pauseMs) => {
+      writing = undefined;
+      if (!isClosed) pause = setTimeout(start, pauseMs);
     });
   };
 
@@ -47,13 +51,13 @@ export function createSnapshotWriter({ write, log }: SnapshotWriterOptions): Sna
     changed() {
       if (isClosed) return;
       isDirty = true;
-      if (retry === undefined) start();
+      if (writing === undefined && pause === undefined) start();
     },
     async close() {
       isClosed = true;
-      clearTimeout(retry);
-      await running;
-      if (isDirty) await run();
+      clearTimeout(pause);
+      await writing;
+      if (isDirty) await writeOnce();
     },
   };
 }
