@@ -154,6 +154,35 @@ describe("a registry that may itself be what is wrong", () => {
   });
 });
 
+describe("instances of one service that end at once", () => {
+  const others = ["catalog", "gateway", "inventory", "orders", "payments"];
+  const meshOf = (many: number) => {
+    const world = started();
+    const crowd = Array.from({ length: many }, (_, number) => world.register(cart(number)));
+    const rest = others.map((service) => world.register(cart(1, { service, name: `${service}-1` })));
+    const silentLease = (speaking: readonly Session[]): void => {
+      for (let ms = 0; ms < LEASE_MS; ms += 1_000) {
+        for (const session of speaking) world.report(session, "SERVING");
+        world.wait(1_000);
+      }
+    };
+    return { world, crowd, rest, silentLease };
+  };
+
+  test("do not keep the dead of others, however many they are", () => {
+    const { world, rest, silentLease } = meshOf(100);
+    silentLease(rest.slice(1));
+    expect(world.registry.endpointsOf("catalog")).toEqual([]);
+    expect(world.registry.endpointsOf("cart")).toEqual([]);
+  });
+
+  test("do not have the others dropped that are cut off, when they go on to report", () => {
+    const { world, crowd, silentLease } = meshOf(100);
+    silentLease(crowd);
+    for (const service of others) expect(world.registry.endpointsOf(service)).toHaveLength(1);
+  });
+});
+
 test("there is room for a thousand, and the one that comes again needs none", () => {
   const world = started();
   for (let number = 0; number < MAX_INSTANCES; number += 1) world.register(oneOfTwo(number));

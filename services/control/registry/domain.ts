@@ -10,7 +10,10 @@ export const MAX_INSTANCES = 1_000;
 export const MAX_INSTANCES_PER_SERVICE = 500;
 /** Nobody looks after the registry for so long only when this very process stood still, or was held still. */
 const STANDSTILL_MS = 2_000;
-/** So many leases that end together, and are more than half of all, tell of a broken network and not of dead instances. */
+/**
+ * So many leases that end together, and are more than half of all, tell of a broken network and not of dead instances. No
+ * service counts for more instances than that: nobody can make a network look broken, or whole, by those of its own.
+ */
 const MANY = 3;
 
 /** What an instance reports of itself; it is UNCONFIRMED while it has not come back. */
@@ -165,9 +168,8 @@ class LeaseRegistry implements Registry {
   expire(now: Moment): Change {
     this.#attend(now);
     const late = this.#all().filter(({ leaseEndMs }) => leaseEndMs <= now.ms);
-    const reporting = this.#all().filter(({ session }) => session !== undefined).length;
     const lateSessions = late.flatMap(({ session }) => session ?? []);
-    const isCutOff = lateSessions.length >= MANY && lateSessions.length * 2 > reporting;
+    const isCutOff = lateSessions.length >= MANY && this.#areMost(lateSessions);
     const gone = late.filter((one) => !(isCutOff && one.session !== undefined && isHandedOut(one)));
     for (const one of late) {
       if (gone.includes(one)) this.#remove(one);
@@ -206,6 +208,20 @@ class LeaseRegistry implements Registry {
       for (const one of this.#all()) this.#put({ ...one, leaseEndMs: Math.max(one.leaseEndMs, now.ms + LEASE_MS) });
     }
     this.#attendedMs = Math.max(this.#attendedMs, now.ms);
+  }
+
+  /** Whether these are more than half of all that report, when no service counts for more than `MANY` of its instances. */
+  #areMost(sessions: readonly Session[]): boolean {
+    let late = 0;
+    let all = 0;
+    for (const [service, instances] of this.#services) {
+      const reporting = [...instances.values()].filter(({ session }) => session !== undefined).length;
+      if (reporting === 0) continue;
+      const weight = Math.min(reporting, MANY);
+      all += weight;
+      late += (weight * sessions.filter(({ instance }) => instance.service === service).length) / reporting;
+    }
+    return late * 2 > all;
   }
 
   #await(one: Registered, now: Moment): void {
