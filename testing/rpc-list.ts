@@ -21,9 +21,15 @@ function methodsOf({ definition, methods }: Contract): readonly string[] {
     .sort();
 }
 
-function whoOf({ anonymous, guest, customer, roles, services }: Callers): string {
-  const kinds = [anonymous && "anybody", guest && "guests", customer && "customers"];
+function whoOf({ anonymous, guest, customer, roles, services, workloads, joining }: Callers): string {
+  const kinds = [
+    anonymous && "anybody",
+    guest && "guests",
+    customer && "customers",
+    workloads && "every service",
+    joining && "whoever comes to join",
+  ];
   const named = [...roles].sort().map((role) => `role ${role}`);
   const others = [...services].sort().map((service) => `service ${service}`);
-  return [...kinds.filter((kind) => kind !== false), ...named, ...others].join(", ");
+  return [...kinds.filter((kind) => typeof kind === "string"), ...named, ...others].join(", ");
 }
