@@ -272,7 +272,7 @@ function open(
     ...listen,
     credentials: new WorkloadServerCredentials(member, door),
     services,
-    ownServices: door === "workloads",
+    door,
     limits,
     parts: { log, peers, users, admission, streamsPerClient, stats, refusals, running: new Set() },
     descriptors: parts.descriptors,

@@ -1,12 +1,21 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
+import { type Certificates, createCertificateHolder } from "#mesh/identity/certificates.ts";
+import { contextOptions } from "#mesh/identity/tls.ts";
+import { createMeshNode } from "#mesh/mesh.ts";
+import { createLogger } from "#mesh/telemetry/log.ts";
+import { createTestAuthority } from "#testing/authority.ts";
+import { testConfig } from "#testing/mesh.ts";
 import { boundConnections } from "./connections.ts";
+import type { Door } from "./credentials.ts";
+import { LISTENER_LIMITS } from "./limits.ts";
 
-const cleanUps: (() => void)[] = [];
-afterEach(() => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) cleanUp();
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
 test("a listener takes so many connections, be they silent, and another when one of them has ended", async () => {
@@ -22,7 +31,7 @@ test("a listener takes so many connections, be they silent, and another when one
     lines += 1;
   };
   // Only this form of it is used.
-  boundConnections(server, 2, { warn } as Parameters<typeof boundConnections>[2]);
+  boundConnections(server, { most: 2, door: "workloads" }, { warn } as Parameters<typeof boundConnections>[2]);
   const open = (): Socket => {
     const socket = connect(port, "127.0.0.1");
     socket.on("error", () => undefined);
@@ -39,3 +48,105 @@ test("a listener takes so many connections, be they silent, and another when one
   silent[0]?.destroy();
   await expect.poll(() => greeting(open())).toBe("taken");
 });
+
+describe("a listener with ten connections", () => {
+  const log = createLogger({ workload: "test", instance: "1", version: "test", level: "silent" });
+  let port: number;
+  let certificates: Certificates;
+
+  async function listen(door: Door): Promise<void> {
+    const authority = await createTestAuthority();
+    certificates = await authority.issue("probe");
+    const limits = { ...LISTENER_LIMITS, connections: 10 };
+    const node = createMeshNode("probe", testConfig(), {
+      log,
+      limits,
+      certificates: createCertificateHolder(certificates),
+    });
+    const joining = { listen: { host: "127.0.0.1", port: await freePort() }, services: [] };
+    const server = await node.serve({ services: [], joinDoor: joining });
+    cleanUps.push(() => server.close());
+    port = door === "joining" ? joining.listen.port : server.port;
+  }
+
+  /** Opens a connection that goes no further. */
+  async function silent(localAddress = "127.0.0.1"): Promise<Socket> {
+    const socket = connect({ port, host: "127.0.0.1", localAddress });
+    cleanUps.push(() => socket.destroy());
+    socket.on("error", () => undefined);
+    socket.resume();
+    await once(socket, "connect");
+    return socket;
+  }
+
+  /** Opens a connection whose handshake is over, and that the server has taken up. */
+  async function secured(): Promise<TLSSocket> {
+    const socket = connectTls({
+      ...contextOptions(certificates),
+      port,
+      host: "127.0.0.1",
+      ALPNProtocols: ["h2"],
+      rejectUnauthorized: false,
+    });
+    cleanUps.push(() => socket.destroy());
+    socket.on("error", () => undefined);
+    const [greeting] = await Promise.race([once(socket, "data"), once(socket, "close")]);
+    if (typeof greeting === "boolean") throw new Error("refused");
+    return socket;
+  }
+
+  const ended = async (...sockets: readonly Socket[]): Promise<void> => {
+    for (const socket of sockets) if (!socket.closed) await once(socket, "close");
+  };
+
+  test("takes one that proves itself in the place of the oldest that does not", async () => {
+    await listen("workloads");
+    const sockets: Socket[] = [];
+    for (let number = 0; number < 10; number += 1) sockets.push(await silent());
+    const first = await secured();
+    await ended(...sockets.slice(0, 1));
+    await secured();
+    await ended(...sockets.slice(1, 2));
+    expect(sockets.filter(({ closed }) => closed)).toHaveLength(2);
+    expect(first.closed).toBe(false);
+  });
+
+  test("ends none for another that has proved itself", async () => {
+    await listen("workloads");
+    const standing = await Promise.all(Array.from({ length: 10 }, secured));
+    await ended(await silent());
+    await expect(secured()).rejects.toThrow();
+    expect(standing.filter(({ closed }) => closed)).toHaveLength(0);
+  });
+
+  test("has the address pay that holds the most", { skip: process.platform !== "linux" }, async () => {
+    await listen("workloads");
+    const few = [await silent("127.0.0.2"), await silent("127.0.0.2")];
+    const many: Socket[] = [];
+    for (let number = 0; number < 20; number += 1) many.push(await silent("127.0.0.3"));
+    await secured();
+    await ended(...many.slice(0, 13));
+    expect([...few, ...many].filter(({ closed }) => closed)).toHaveLength(13);
+    expect(few.filter(({ closed }) => closed)).toHaveLength(0);
+  });
+
+  test("ends the oldest of those that join, who prove nothing", async () => {
+    await listen("joining");
+    const sockets: Socket[] = [];
+    for (let number = 0; number < 10; number += 1) sockets.push(await secured());
+    await secured();
+    await ended(...sockets.slice(0, 1));
+    expect(sockets.filter(({ closed }) => closed)).toHaveLength(1);
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = new Server();
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    );
+  });
+  server.forceShutdown();
+  return port;
+}

@@ -10,6 +10,7 @@ import { meshFailure } from "#mesh/contract/errors.ts";
 import type { ServerParts } from "#mesh/rpc/call-state.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import { boundConnections } from "#mesh/rpc/connections.ts";
+import type { Door } from "#mesh/rpc/credentials.ts";
 import { createHealth, healthServiceName } from "#mesh/rpc/health.ts";
 import {
   type ListenerLimits,
@@ -31,8 +32,8 @@ export interface StartOptions {
   /** 0 takes any free one. */
   readonly port: number;
   readonly credentials: ServerCredentials;
-  /** Whether health and reflection are served too. */
-  readonly ownServices: boolean;
+  /** To whom it listens. Workloads are served health and reflection too. */
+  readonly door: Door;
   readonly limits: ListenerLimits;
   readonly services: readonly Implementation[];
   readonly parts: ServerParts;
@@ -88,7 +89,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const health = createHealth(names);
   const reflected = [...names, healthServiceName, ...reflectionServiceNames];
   const reflection = reflectionServices({ descriptors: options.descriptors, services: reflected });
-  for (const { definition, implementation } of options.ownServices ? [health.service, ...reflection] : []) {
+  for (const { definition, implementation } of options.door === "workloads" ? [health.service, ...reflection] : []) {
     server.addService(definition, implementation);
     for (const { path } of Object.values(definition)) exemptPaths.add(path);
   }
@@ -99,7 +100,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   letUnknownPathsThrough(server);
   const port = await listen(server, options);
   parts.peers.watch(server);
-  boundConnections(server, options.limits.connections, parts.log);
+  boundConnections(server, { most: options.limits.connections, door: options.door }, parts.log);
   health.setServing(true);
   parts.log.info({ host, port, services: names }, "serving");
   let closing: Promise<void> | undefined;
