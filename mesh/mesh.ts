@@ -237,10 +237,14 @@ async function serve(serving: Serving, options: ServeOptions): Promise<RunningSe
   const door = options.joinDoor && (await open(serving, { ...options.joinDoor, door: "joining" }));
   const listener = { listen: config.listen, services: options.services, door: "workloads" as const };
   let registration: Registration | undefined;
+  let doorClosed: Promise<void> | undefined;
   const server = await open(serving, listener, {
-    leave: async () => registration?.leave(),
+    async leave() {
+      doorClosed = door?.close();
+      await registration?.leave();
+    },
     async close() {
-      await door?.close();
+      await doorClosed;
       await options.close?.();
       serving.close();
     },

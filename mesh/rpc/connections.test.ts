@@ -9,6 +9,7 @@ import { createMeshNode } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { createTestAuthority } from "#testing/authority.ts";
 import { testConfig } from "#testing/mesh.ts";
+import { freePort } from "#testing/ports.ts";
 import { boundConnections } from "./connections.ts";
 import type { Door } from "./credentials.ts";
 import { LISTENER_LIMITS } from "./limits.ts";
@@ -139,14 +140,3 @@ describe("a listener with ten connections", () => {
     expect(sockets.filter(({ closed }) => closed)).toHaveLength(1);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = new Server();
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    );
-  });
-  server.forceShutdown();
-  return port;
-}

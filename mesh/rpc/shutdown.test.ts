@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect as connectSocket, createServer } from "node:net";
 import type { Readable } from "node:stream";
 import { afterEach, describe, expect, test } from "vitest";
 import { HealthClient, HealthCheckResponse_ServingStatus as ServingStatus } from "#gen/grpc/health/v1/health.ts";
@@ -12,6 +12,7 @@ import { createLogger } from "#mesh/telemetry/log.ts";
 import { testAuthority, testSource } from "#testing/certificates.ts";
 import { openTestJoinDoor } from "#testing/join-door.ts";
 import { createTestNode } from "#testing/mesh.ts";
+import { freePort } from "#testing/ports.ts";
 import {
   deferred,
   failureOf,
@@ -57,6 +58,31 @@ function connect(address: string): Pick<Served, "caller" | "probe"> {
 }
 
 describe("a server that is closed", () => {
+  test("closes its join door while the calls of the mesh finish", async () => {
+    const begun = deferred();
+    const proceed = deferred();
+    const read = async () => {
+      begun.resolve();
+      await proceed.promise;
+      return probeResponse();
+    };
+    const joinDoor = { listen: { host: "127.0.0.1", port: await freePort() }, services: [] };
+    // Longer than a busy machine takes to find the door closed.
+    const bounds = { ...shutdownBounds, callsMs: 20_000, connectionsMs: 20_000 };
+    const node = createTestNode("probe", { ...parts, shutdownBounds: bounds });
+    const services = [implement(ProbeService, probeHandlers({ read }))];
+    const server = await node.serve({ services, joinDoor });
+    const { probe, caller } = connect(`${server.host}:${server.port}`);
+    const call = caller.background({ name: "test", timeoutMs: 10_000 });
+    const answer = probe.read(probeRequest(), call);
+    await begun.promise;
+    const closed = server.close();
+    await expect.poll(() => isOpen(joinDoor.listen.port), { timeout: 10_000 }).toBe(false);
+    proceed.resolve();
+    await answer;
+    await closed;
+  });
+
   test("finishes the calls that run, refuses new ones, and then releases what they used", async () => {
     const begun = deferred();
     const proceed = deferred();
@@ -237,3 +263,11 @@ test("health is SERVING while calls are taken, and watchers hear of the end", as
   await server.close();
   expect(states).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING]);
 });
+
+function isOpen(port: number): Promise<boolean> {
+  const socket = connectSocket(port, "127.0.0.1");
+  const opened = new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+  });
+  return opened.finally(() => socket.destroy());
+}

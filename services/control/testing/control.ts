@@ -1,5 +1,3 @@
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { DiscoveryService } from "#gen/mesh/v1/discovery_service.contract.ts";
 import type { StreamResourcesRequest, StreamResourcesResponse } from "#gen/mesh/v1/discovery_service.ts";
@@ -12,6 +10,7 @@ import type { OwnCall } from "#mesh/rpc/call.ts";
 import { type FakeClock, fakeClock } from "#testing/clock.ts";
 import { removeFolder, temporaryFolder } from "#testing/folders.ts";
 import { startTestMesh, type TestMesh, testConfig } from "#testing/mesh.ts";
+import { freePort } from "#testing/ports.ts";
 import { CONTROL_LIMITS, CONTROL_SHUTDOWN_BOUNDS, type Control, openControl } from "../control.ts";
 import { type Requests, requests } from "./streams.ts";
 
@@ -214,13 +213,4 @@ async function nextOf<T>(answers: AsyncIterator<T>): Promise<T> {
   const next = await answers.next();
   if (next.done === true) throw new Error("the stream has ended");
   return next.value;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
