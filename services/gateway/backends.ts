@@ -12,6 +12,7 @@ import { random } from "#mesh/random.ts";
 import { overloaded } from "#mesh/rpc/status.ts";
 import { gatewayFailure } from "./answers.ts";
 import { type Backend, createBackend } from "./backend.ts";
+import { createDialQueue, type DialQueue } from "./dial-queue.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { createRotation, type Place, type Rotation } from "./rotation.ts";
 import { LOCAL_OWNER } from "./routes.ts";
@@ -66,7 +67,8 @@ export function createBackends({ endpoints, certificates, limits, log, openLocal
     const backends = [...wanted].map(([address, endpoint]) => {
       const { version } = endpoint;
       const openSocket = (): Duplex => openSecured(endpoint, owner, certificates);
-      const backend = before.get(address) ?? createBackend({ owner, address, openSocket, limits, log });
+      const backend =
+        before.get(address) ?? createBackend({ owner, address, openSocket, dials: group.dials, limits, log });
       if (version !== undefined) versions.set(version, [...(versions.get(version) ?? []), backend]);
       return backend;
     });
@@ -80,11 +82,13 @@ export function createBackends({ endpoints, certificates, limits, log, openLocal
   const groupOf = (owner: string): Group => {
     const known = groups.get(owner);
     if (known !== undefined) return known;
-    const group = emptyGroup();
+    const group = emptyGroup(createDialQueue(limits));
     groups.set(owner, group);
     if (owner === LOCAL_OWNER) {
       const address = "gateway.local:0"; // for its :authority only
-      group.all = createRotation([createBackend({ owner, address, openSocket: openLocal, limits, log })]);
+      group.all = createRotation([
+        createBackend({ owner, address, openSocket: openLocal, dials: group.dials, limits, log }),
+      ]);
     } else {
       unwatch.push(endpoints.watch(owner, (now) => replace(owner, group, now)));
     }
@@ -98,10 +102,7 @@ export function createBackends({ endpoints, certificates, limits, log, openLocal
       return ready === undefined ? connectAny(group, { wanted, use, closed, limits }) : use(ready);
     },
     async known(owners, timeoutMs) {
-      const timer = new AbortController();
-      const all = Promise.all(owners.map((owner) => groupOf(owner).known));
-      await Promise.race([all, delay(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined)]);
-      timer.abort();
+      await within(timeoutMs, Promise.all(owners.map((owner) => groupOf(owner).known)));
     },
     of: (owner) => groupOf(owner).all.backends,
     close() {
@@ -127,17 +128,26 @@ interface Group {
   byVersion: ReadonlyMap<string, Rotation>;
   split: TrafficSplit | undefined;
   versions: ReadonlySet<string>;
+  readonly dials: DialQueue;
   /** Resolves when its instances were told for the first time. */
   readonly known: Promise<void>;
   readonly tellKnown: () => void;
 }
 
-function emptyGroup(): Group {
+function emptyGroup(dials: DialQueue): Group {
   let tellKnown = (): void => undefined;
   const known = new Promise<void>((resolve) => {
     tellKnown = resolve;
   });
-  return { all: createRotation([]), byVersion: new Map(), split: undefined, versions: new Set(), known, tellKnown };
+  return {
+    all: createRotation([]),
+    byVersion: new Map(),
+    split: undefined,
+    versions: new Set(),
+    dials,
+    known,
+    tellKnown,
+  };
 }
 
 function formatAddress({ host, port }: Endpoint): string {
@@ -166,16 +176,29 @@ async function connectAny(group: Group, { wanted, use, closed, limits }: Waiting
   for (let tries = 0; tries < limits.sessionsPerAddress; tries++) {
     const growing = group.all.backends.filter((backend) => !backend.isFull());
     if (growing.length === 0) break;
+    let inTime = false;
     try {
-      await Promise.any(growing.map((backend) => backend.connect()));
+      inTime = await within(limits.connectWaitMs, Promise.any(growing.map((backend) => backend.connect())));
     } catch (error) {
       throw unavailable(service, owner, causeOf(error));
     }
+    if (!inTime) throw unavailable(service, owner, "no connection to it could be set up in time");
     const ready = takeTurn(group, wanted);
     // Not returned: by the time an awaiting caller ran, all who waited would have seen the same free place.
     if (ready !== undefined) return use(ready);
   }
   throw overloaded(`${owner} has as many calls as it takes`, service);
+}
+
+/** Whether `promise` resolved within so long; rejects when it does so before. */
+async function within(timeoutMs: number, promise: Promise<unknown>): Promise<boolean> {
+  const timer = new AbortController();
+  const timeout = delay(timeoutMs, false, { signal: timer.signal }).catch(() => false);
+  try {
+    return await Promise.race([promise.then(() => true), timeout]);
+  } finally {
+    timer.abort();
+  }
 }
 
 /** The failure of a call for which no backend could be reached. */

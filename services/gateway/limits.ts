@@ -40,6 +40,9 @@ export interface GatewayLimits {
   readonly cutOffMs: number;
   readonly replayBytes: number;
   readonly connectTimeoutMs: number;
+  readonly dialsAtOnce: number;
+  readonly dialPauseMs: number;
+  readonly connectWaitMs: number;
   readonly reconnectMinMs: number;
   readonly reconnectMaxMs: number;
   readonly sessionsPerAddress: number;
@@ -145,6 +148,12 @@ export const defaultLimits: GatewayLimits = {
 
   /** From dialling to the peer's SETTINGS frame: a busy machine needs some of it, a dead address all. */
   connectTimeoutMs: 2 * SECOND_MS,
+  /** Dials at a time to one service's instances, of which few have more … */
+  dialsAtOnce: 32,
+  /** … and how long a failed one counts among them: 64 a second, then, each of which costs half a millisecond. */
+  dialPauseMs: 500,
+  /** How long a call waits for a connection, if that many instances do not answer and others have to wait their turn. */
+  connectWaitMs: 4 * SECOND_MS,
   /** After a failed dial, calls fail at once for this long; it doubles with each further failure … */
   reconnectMinMs: 50,
   /** … up to this, so that an instance that came back is used within half a second. */

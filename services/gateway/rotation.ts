@@ -29,8 +29,7 @@ export function createRotation(backends: readonly Backend[]): Rotation {
         if (backend === undefined) continue;
         const session = backend.ready();
         if (session === undefined) {
-          // Its failure stays with the backend, and is told when nothing else is left.
-          if (!backend.isFull() && backends.length > 1) backend.connect().catch(() => undefined);
+          if (!backend.isFull() && backends.length > 1) backend.prepare();
         } else if (backend !== avoid && !backend.breaker.isOpen()) {
           return { backend, session };
         } else {
