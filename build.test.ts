@@ -127,6 +127,22 @@ test("npx shopmesh builds first, and hands its words on", BUILD, async () => {
   expect(stdout).toBe("hello status,--json\n");
 });
 
+test(
+  "npx shopmesh looks after a shop with the last build when the sources can't be built, and starts nothing",
+  BUILD,
+  async () => {
+    await cp(join(root, "bin"), join(project, "bin"), { recursive: true });
+    await build();
+    await write("mesh/word.ts", "export const words = 1;");
+    await makeOlder("dist/.stamp");
+    const shopmesh = (command: string) => run(process.execPath, [join(project, "bin/shopmesh.mjs"), command]);
+    const { stdout, stderr } = await shopmesh("status");
+    expect(stdout).toBe("hello status\n");
+    expect(stderr).toContain("the sources can't be built; this is the command of the last build");
+    for (const command of ["up", "rollout"]) await expect(shopmesh(command)).rejects.toMatchObject({ stdout: "" });
+  },
+);
+
 async function build(): Promise<string> {
   const { stdout } = await run(process.execPath, [join(project, "build.mjs")]);
   return stdout;
