@@ -6,6 +6,7 @@ import type { Release } from "../releases/store.ts";
 import type { Kind } from "../topology.ts";
 import { fail, stopping, tooMany, unknownProgram } from "./failures.ts";
 import type { Fleet } from "./fleet.ts";
+import { headline } from "./headline.ts";
 import type { MeshView } from "./mesh-view.ts";
 import { describeExit, type Exit, type Program, type StopOptions } from "./process.ts";
 
@@ -191,7 +192,7 @@ async function failureOf(work: Promise<void>): Promise<string | undefined> {
     await work;
     return undefined;
   } catch (error) {
-    const details = error instanceof OperatorError ? error.details : [];
-    return [messageOf(error), ...details.slice(-1)].join(": ");
+    const cause = error instanceof OperatorError ? headline(error.details) : undefined;
+    return cause === undefined ? messageOf(error) : `${messageOf(error)}: ${cause}`;
   }
 }
