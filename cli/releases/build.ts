@@ -11,6 +11,8 @@ export interface Build {
   readonly id: string;
   /** By their paths in the folder of built programs. */
   readonly files: ReadonlyMap<string, Buffer>;
+  /** What was generated, is needed, and is not there: the folder was moved away from its checkout. */
+  readonly missing: readonly string[];
 }
 
 /** The form of a build's id. */
@@ -32,11 +34,13 @@ export async function readBuild(kind: string, programsDir: string): Promise<Buil
     const wanted = read.flatMap(([path, contents]) => (contents === undefined ? [] : referencesOf(path, contents)));
     waiting = [...new Set(wanted)].filter((path) => !files.has(path));
   }
+  const missing: string[] = [];
   for (const path of new Set([...files.values()].flatMap(generatedOf))) {
     const contents = await readIfThere(packageAbove(programsDir), path);
-    if (contents !== undefined) files.set(path, contents);
+    if (contents === undefined) missing.push(path);
+    else files.set(path, contents);
   }
-  return { id: idOf(files), files };
+  return { id: idOf(files), files, missing };
 }
 
 /** The nearest folder, from `folder` upwards, in which the packages of a program are installed. */

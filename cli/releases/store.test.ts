@@ -77,6 +77,12 @@ test("says where there is no program", async () => {
   expect(await refusal("", "/nonexistent")).toBe("there is no program of cart in /nonexistent");
 });
 
+test("refuses programs that were moved away from what they need", async () => {
+  built.write("cart", `require.resolve("#gen/descriptors.binpb");`);
+  const why = `${built.dir} stands in no checkout: gen/descriptors.binpb is not beside it, and cart needs it`;
+  expect(await refusal("", built.dir)).toBe(why);
+});
+
 test("writes a copy that was cut short anew", async () => {
   built.write("cart", "whole");
   const { file } = await take();

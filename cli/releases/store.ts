@@ -81,6 +81,11 @@ export function createReleaseStore(options: {
       const from = programsDir === "" ? options.programsDir : programsDir;
       const build = await readBuild(kind, from);
       if (build === undefined) return fail(`there is no program of ${kind} in ${from}`);
+      if (build.missing.length > 0) {
+        return fail(
+          `${from} stands in no checkout: ${build.missing.join(", ")} is not beside it, and ${kind} needs it`,
+        );
+      }
       // A name of the form of an id means that build and no other: a slip of the pen must not give it to what is here.
       if (buildId.test(version) && version !== build.id) return fail(`no build ${version} of ${kind} is kept`);
       if (named !== undefined && named.build !== build.id) return fail(`${version} is another build already`);
