@@ -2,7 +2,7 @@ import type { TrafficSplit } from "#gen/mesh/v1/discovery_service.ts";
 import type { Release } from "../releases/store.ts";
 import type { Kind } from "../topology.ts";
 import type { Crew, Instance } from "./crew.ts";
-import { releaseUnusable, tooMany } from "./failures.ts";
+import { fail, runsAlready, tooMany } from "./failures.ts";
 import type { MeshView } from "./mesh-view.ts";
 
 /** Which calls go to a canary. */
@@ -20,10 +20,10 @@ interface CanaryDeps {
 /** Whether a canary can be started. Throws RELEASE_UNUSABLE, or TOO_MANY_INSTANCES. */
 export function checkCanary(crew: Crew, kind: Kind, { version }: Release): void {
   if (kind.atMost === 1) throw tooMany(kind.name, 1);
-  if (crew.canary(kind) !== undefined) throw tooMany(`the canaries of ${kind.name}`, 1);
-  if (crew.release(kind).version === version) {
-    throw releaseUnusable(version, `${kind.name} runs ${version} already`);
+  if (crew.canary(kind) !== undefined) {
+    throw fail("TOO_MANY_INSTANCES", `${kind.name} has a canary already: promote it, or end it`, { limit: "1" });
   }
+  if (crew.release(kind).version === version) throw runsAlready(kind.name, version);
   crew.checkRoom(kind, 1);
 }
 

@@ -16,6 +16,14 @@ export function releaseUnusable(version: string, why: string): RpcError {
   return fail("RELEASE_UNUSABLE", why, { version });
 }
 
+/** A version that is asked for and is there: most often nothing was changed since. */
+export function runsAlready(service: string, version: string): RpcError {
+  return releaseUnusable(
+    version,
+    `${service} runs ${version} already: change its sources, or give the same build another name with --version`,
+  );
+}
+
 /** The shop is being stopped: nothing is changed any more. */
 export function stopping(): RpcError {
   return meshFailure("SERVICE_UNAVAILABLE", "the shop is being stopped", { metadata: { service: "supervisor" } });

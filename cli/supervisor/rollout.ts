@@ -4,7 +4,7 @@ import type { Release } from "../releases/store.ts";
 import type { Kind } from "../topology.ts";
 import type { ChangeWork } from "./changes.ts";
 import type { Crew, Instance } from "./crew.ts";
-import { releaseUnusable, stopping } from "./failures.ts";
+import { runsAlready, stopping } from "./failures.ts";
 import { regulars } from "./scale.ts";
 import { createTrial, NotGood, type Trial, type TrialDeps } from "./trial.ts";
 
@@ -25,7 +25,7 @@ export interface RolloutDeps extends TrialDeps {
 /** Whether a release can be rolled out. Throws RELEASE_UNUSABLE, or TOO_MANY_INSTANCES when there is no room. */
 export function checkRollout(crew: Crew, kind: Kind, release: Release): void {
   if (oldOnes(crew, kind, release).length === 0) {
-    throw releaseUnusable(release.version, `${kind.name} runs ${release.version} already`);
+    throw runsAlready(kind.name, release.version);
   }
   if (kind.atMost > 1) crew.checkRoom(kind, 1);
 }
