@@ -102,13 +102,14 @@ describe("joining", () => {
     const { membership } = member({
       join: (publicKey, signal) => (++tries < 4 ? unavailable(publicKey, signal) : issued(first, publicKey)),
     });
-    await vi.waitFor(() => expect(tries).toBe(1));
+    await vi.waitFor(() => expect(lines).toHaveLength(1));
     for (let i = 2; i <= 4; i++) {
       await pass(10_000);
       await vi.waitFor(() => expect(tries).toBeGreaterThanOrEqual(i));
     }
     expect(await held(membership)).toMatchObject({ service: "cart", generation: 1n });
-    expect(lines.filter(({ level }) => level === "warn")).toHaveLength(3);
+    // At first whoever is asked may be about to start, too.
+    expect(lines.slice(0, 3).map(({ level }) => level)).toEqual(["info", "warn", "warn"]);
     expect(lines[0]?.fields).toMatchObject({ reason: "control is away (SERVICE_UNAVAILABLE)" });
   });
 

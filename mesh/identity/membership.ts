@@ -43,6 +43,8 @@ export interface MembershipOptions {
   readonly onLost: (error: JoinError) => void;
 }
 
+/** Whoever is started together with control may come so much earlier: that is no cause for worry yet. */
+const STARTING_MS = 5_000;
 /** Between tries to join, and to renew: doubled from the first to the second, of which a random part is waited. */
 const JOIN_BACKOFF_MS = { first: 200, longest: 5_000 };
 const RENEWAL_BACKOFF_MS = { first: 1_000, longest: 30_000 };
@@ -107,20 +109,24 @@ class Member {
 
   async #join(): Promise<void> {
     const { service, join, timeoutMs, clock, log } = this.#options;
-    const givesUpMs = clock.now().getTime() + timeoutMs;
+    const beganMs = clock.now().getTime();
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.#obtain(join);
       } catch (error) {
         if (isFinal(error))
           throw new JoinError(`${service} may not join the mesh: ${messageOf(error)}`, { cause: error });
-        if (clock.now().getTime() >= givesUpMs) {
+        const triedMs = clock.now().getTime() - beganMs;
+        if (triedMs >= timeoutMs) {
           const seconds = timeoutMs / 1_000;
           throw new JoinError(`${service} could not join the mesh within ${seconds} s: ${messageOf(error)}`, {
             cause: error,
           });
         }
-        log.warn({ service, tries, reason: messageOf(error) }, "could not join the mesh; trying again");
+        log[triedMs < STARTING_MS ? "info" : "warn"](
+          { service, tries, reason: messageOf(error) },
+          "could not join the mesh; trying again",
+        );
       }
       await this.#pause(this.#backoffMs(tries, JOIN_BACKOFF_MS), "alive");
       this.#closing.signal.throwIfAborted();
