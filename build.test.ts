@@ -135,11 +135,14 @@ test(
     await build();
     await write("mesh/word.ts", "export const words = 1;");
     await makeOlder("dist/.stamp");
-    const shopmesh = (command: string) => run(process.execPath, [join(project, "bin/shopmesh.mjs"), command]);
-    const { stdout, stderr } = await shopmesh("status");
-    expect(stdout).toBe("hello status\n");
-    expect(stderr).toContain("the sources can't be built; this is the command of the last build");
-    for (const command of ["up", "rollout"]) await expect(shopmesh(command)).rejects.toMatchObject({ stdout: "" });
+    const shopmesh = (command: string) =>
+      run(process.execPath, [join(project, "bin/shopmesh.mjs"), ...command.split(" ")]);
+    for (const command of ["status", "rollout cart --version v1", "canary cart --end"]) {
+      const { stdout, stderr } = await shopmesh(command);
+      expect(stdout).toBe(`hello ${command.replaceAll(" ", ",")}\n`);
+      expect(stderr).toContain("the sources can't be built; this is the command of the last build");
+    }
+    for (const command of ["up", "rollout cart"]) await expect(shopmesh(command)).rejects.toMatchObject({ stdout: "" });
   },
 );
 
