@@ -22,4 +22,14 @@ export const ownMigrations: readonly MigrationFile[] = [
       create index once_requests_create_time on once_requests (create_time);
     `,
   },
+  {
+    name: "0002_sealing_key.sql",
+    text: `
+      -- The key of sealed values, made when it is first asked for; see sealingKey(). One row.
+      create table sealing_key (
+        one boolean primary key default true check (one),
+        key bytea not null check (length(key) = 32)
+      );
+    `,
+  },
 ];

@@ -37,3 +37,11 @@ create table schema_migrations (
   apply_time timestamptz not null default now(),
   constraint schema_migrations_pkey PRIMARY KEY (scope, name)
 );
+
+create table sealing_key (
+  one boolean not null default true,
+  key bytea not null,
+  constraint sealing_key_pkey PRIMARY KEY (one),
+  constraint sealing_key_key_check CHECK (length(key) = 32),
+  constraint sealing_key_one_check CHECK (one)
+);
