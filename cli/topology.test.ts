@@ -26,7 +26,7 @@ test("stops the door first, callers before those they call, and control last", (
     ["gateway"],
     ["greeter", "orders"],
     ["cart", "payments"],
-    ["catalog", "identity", "inventory"],
+    ["catalog", "identity", "inventory", "shipping"],
     ["payment-gateway"],
     ["control"],
   ]);

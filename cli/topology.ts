@@ -36,7 +36,7 @@ const tiers: readonly (readonly string[])[] = [
   [gatewayName],
   [],
   ["cart", "payments"],
-  ["catalog", "inventory", "identity"],
+  ["catalog", "inventory", "identity", "shipping"],
   [simulatorName],
   [controlName],
 ];

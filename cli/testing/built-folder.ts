@@ -3,7 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-export const servicesWithData: readonly string[] = ["cart", "catalog", "identity", "inventory", "orders", "payments"];
+export const servicesWithData: readonly string[] = [
+  "cart",
+  "catalog",
+  "identity",
+  "inventory",
+  "orders",
+  "payments",
+  "shipping",
+];
 
 /** A folder like `dist/`, with programs that say nothing. */
 export interface BuiltFolder {

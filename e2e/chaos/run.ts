@@ -37,7 +37,7 @@ const quietWithinMs = 6 * 60_000;
 const quietWithinPlantedMs = 30_000;
 const quietPollMs = 2_000;
 const readyWithinMs = 90_000;
-const services = ["cart", "catalog", "identity", "inventory", "orders", "payments"];
+const services = ["cart", "catalog", "identity", "inventory", "orders", "payments", "shipping"];
 
 interface Run {
   readonly options: ChaosOptions;

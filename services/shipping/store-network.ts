@@ -1,0 +1,33 @@
+import type { Database } from "#mesh/postgres/index.ts";
+import type { Depot, Network, SortingRule, SortingSettings, Vehicle, Zone, ZoneArea } from "./domain-network.ts";
+
+/** The whole network. */
+export async function readNetwork(db: Database): Promise<Network> {
+  return db.transaction(async (tx) => {
+    const [depots, zones, areas, vehicles, rules, [settings]] = await Promise.all([
+      tx.query<Depot>("select id, title, central from depots order by id"),
+      tx.query<Zone>("select id, title, depot, distance from zones order by id"),
+      tx.query<ZoneArea>(
+        `select country_code as "countryCode", postal_prefix as "postalPrefix", zone
+         from zone_areas order by country_code, postal_prefix`,
+      ),
+      tx.query<Vehicle>(
+        `select id, kind, depot, coalesce(to_depot, '') as "toDepot", capacity_grams as "capacityGrams",
+           capacity_ml as "capacityMl", express_percent as "expressPercent", departures, ride_minutes as "rideMinutes"
+         from vehicles order by id`,
+      ),
+      tx.query<SortingRule>(
+        `select vehicle, distances, max_weight_grams as "maxWeightGrams", max_length_mm as "maxLengthMm",
+           max_volume_ml as "maxVolumeMl"
+         from sorting_rules order by position`,
+      ),
+      tx.query<SortingSettings>(
+        `select max_parcel_grams as "maxParcelGrams", max_parcel_ml as "maxParcelMl", max_girth_mm as "maxGirthMm",
+           handling_minutes as "handlingMinutes", max_days_ahead as "maxDaysAhead"
+         from sorting_settings`,
+      ),
+    ]);
+    if (settings === undefined) throw new Error("sorting_settings has no row");
+    return { depots, zones, areas, vehicles, rules, settings };
+  });
+}
