@@ -2,12 +2,13 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { addShipping, type CartItem, checkTotal, MAX_MINOR_UNITS, type Offer, priceCart } from "./domain-money.ts";
 
+const packed = { weightGrams: 250, lengthMm: 120, widthMm: 80, heightMm: 60 };
 const eur = (minorUnits: bigint) => ({ currencyCode: "EUR", minorUnits });
 const offer = (minorUnits: bigint, changes: Partial<Offer> = {}): Offer => ({
   title: "Motor",
   unitPrice: eur(minorUnits),
   purchasable: true,
-  weightGrams: 100,
+  packed,
   ...changes,
 });
 const price = (items: readonly CartItem[], offers: Readonly<Record<string, Offer>>) =>
@@ -23,8 +24,8 @@ describe("pricing a cart", () => {
       ok: true,
       value: {
         lines: [
-          { sku: "A", title: "Motor", quantity: 3n, unitPrice: 1_999n, lineTotal: 5_997n },
-          { sku: "B", title: "Motor", quantity: 2n, unitPrice: 5n, lineTotal: 10n },
+          { sku: "A", title: "Motor", quantity: 3n, unitPrice: 1_999n, lineTotal: 5_997n, packed },
+          { sku: "B", title: "Motor", quantity: 2n, unitPrice: 5n, lineTotal: 10n, packed },
         ],
         subtotal: eur(6_007n),
       },

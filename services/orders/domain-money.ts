@@ -15,13 +15,21 @@ export interface CartItem {
   readonly quantity: bigint;
 }
 
+/** One unit as it is sent. */
+export interface Packed {
+  readonly weightGrams: number;
+  /** The longest side; 0, as the others, where the size is not known. */
+  readonly lengthMm: number;
+  readonly widthMm: number;
+  readonly heightMm: number;
+}
+
 /** What the catalogue says of one SKU. */
 export interface Offer {
   readonly title: string;
   readonly unitPrice: Money;
   readonly purchasable: boolean;
-  /** The weight of one unit, packed. */
-  readonly weightGrams: number;
+  readonly packed: Packed;
 }
 
 /** One line with its price: `lineTotal = quantity × unitPrice`, in the shop's currency. */
@@ -31,6 +39,7 @@ export interface PricedLine {
   readonly quantity: bigint;
   readonly unitPrice: bigint;
   readonly lineTotal: bigint;
+  readonly packed: Packed;
 }
 
 export interface PricedCart {
@@ -72,7 +81,7 @@ export function priceCart(
     if (unitPrice < 0n || quantity < 1n || !isAmount(lineTotal) || !isAmount(subtotal)) {
       return fail({ kind: "amount_out_of_range" });
     }
-    lines.push({ sku, title: offer.title, quantity, unitPrice, lineTotal });
+    lines.push({ sku, title: offer.title, quantity, unitPrice, lineTotal, packed: offer.packed });
   }
   return ok({ lines, subtotal: { currencyCode: shopCurrency, minorUnits: subtotal } });
 }

@@ -13,6 +13,8 @@ export interface Order extends Saga {
   readonly email: string;
   readonly address: Address;
   readonly shippingOption: ShippingOption;
+  /** Shipping's `rate_…` for these goods and this destination; empty for orders from before there were rates. */
+  readonly rateId: string;
   /** In order, by `seq` from 1 on; the last has the seq `version`. */
   readonly history: readonly HistoryEntry[];
   readonly createTime: Date;

@@ -51,15 +51,23 @@ create table order_lines (
   line_total bigint not null,
   returned_quantity bigint not null default 0,
   announced_quantity bigint not null default 0,
+  weight_grams integer not null default 0,
+  length_mm integer not null default 0,
+  width_mm integer not null default 0,
+  height_mm integer not null default 0,
   constraint order_lines_pkey PRIMARY KEY (order_id, "position"),
   constraint order_lines_order_id_sku_key UNIQUE (order_id, sku),
   constraint order_lines_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id),
   constraint order_lines_announced_quantity_check CHECK (announced_quantity >= 0),
   constraint order_lines_check CHECK (line_total = (unit_price * quantity)),
   constraint order_lines_check1 CHECK (returned_quantity >= 0 AND returned_quantity <= quantity),
+  constraint order_lines_height_mm_check CHECK (height_mm >= 0),
+  constraint order_lines_length_mm_check CHECK (length_mm >= 0),
   constraint order_lines_quantity_check CHECK (quantity > 0),
   constraint order_lines_returnable CHECK ((announced_quantity + returned_quantity) <= quantity),
-  constraint order_lines_unit_price_check CHECK (unit_price >= 0)
+  constraint order_lines_unit_price_check CHECK (unit_price >= 0),
+  constraint order_lines_weight_grams_check CHECK (weight_grams >= 0),
+  constraint order_lines_width_mm_check CHECK (width_mm >= 0)
 );
 
 create table order_return_lines (
@@ -136,6 +144,7 @@ create table orders (
   dues integer not null default 0,
   dues_settled integer not null default 0,
   withdrawn integer not null default 0,
+  rate_id text not null default ''::text,
   constraint orders_pkey PRIMARY KEY (id),
   constraint orders_request_once UNIQUE (customer_id, request_id),
   constraint orders_accepted CHECK ((state <> ALL (ARRAY['CONFIRMED'::text, 'PAID'::text, 'SHIPPED'::text, 'COMPLETED'::text])) OR reservation_id IS NOT NULL AND payment_id IS NOT NULL),

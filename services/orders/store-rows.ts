@@ -6,7 +6,8 @@ import type { Due, OrderState, Rejection, ReturnedLine, Step } from "./domain-sa
 export const orderColumns = `
   id, customer_id, cart_id, state, step, holds, reservation_id, payment_id, rejection_reason, rejection_message,
   rejection_metadata, fence, attempts, version, currency_code, subtotal, shipping_price, total, refunded, promised,
-  announced, withdrawn, dues, dues_settled, cart_cleared, email, address, shipping_option_id, shipping_option_title, shipping_min_days, shipping_max_days, create_time, update_time`;
+  announced, withdrawn, dues, dues_settled, cart_cleared, email, address, shipping_option_id, shipping_option_title,
+  shipping_min_days, shipping_max_days, rate_id, create_time, update_time`;
 
 /** A row of `orders`, as `orderColumns` has it. */
 export interface OrderRow {
@@ -41,6 +42,7 @@ export interface OrderRow {
   readonly shipping_option_title: string;
   readonly shipping_min_days: number;
   readonly shipping_max_days: number;
+  readonly rate_id: string;
   readonly create_time: Date;
   readonly update_time: Date;
 }
@@ -52,6 +54,10 @@ interface LineRow {
   readonly quantity: bigint;
   readonly unit_price: bigint;
   readonly line_total: bigint;
+  readonly weight_grams: number;
+  readonly length_mm: number;
+  readonly width_mm: number;
+  readonly height_mm: number;
   readonly announced_quantity: bigint;
   readonly returned_quantity: bigint;
 }
@@ -94,7 +100,8 @@ export async function withLines(db: Queryable, rows: readonly OrderRow[]): Promi
 
 async function getLines(db: Queryable, ids: readonly string[]): Promise<ReadonlyMap<string, readonly OrderLine[]>> {
   const rows = await db.query<LineRow>(
-    `select order_id, sku, title, quantity, unit_price, line_total, announced_quantity, returned_quantity
+    `select order_id, sku, title, quantity, unit_price, line_total, weight_grams, length_mm, width_mm, height_mm,
+       announced_quantity, returned_quantity
      from order_lines where order_id = any($1) order by order_id, position`,
     [ids],
   );
@@ -104,6 +111,12 @@ async function getLines(db: Queryable, ids: readonly string[]): Promise<Readonly
     quantity: row.quantity,
     unitPrice: row.unit_price,
     lineTotal: row.line_total,
+    packed: {
+      weightGrams: row.weight_grams,
+      lengthMm: row.length_mm,
+      widthMm: row.width_mm,
+      heightMm: row.height_mm,
+    },
     announcedQuantity: row.announced_quantity,
     returnedQuantity: row.returned_quantity,
   }));
@@ -201,6 +214,7 @@ function toOrder(row: OrderRow, parts: Pick<Order, "lines" | "history" | "due">)
       minDays: row.shipping_min_days,
       maxDays: row.shipping_max_days,
     },
+    rateId: row.rate_id,
     createTime: row.create_time,
     updateTime: row.update_time,
     version: row.version,

@@ -34,6 +34,16 @@ describe("placing", () => {
     expect(placed).toMatchObject({ state: "PENDING", step: "reserve_stock", version: 1, fence: 1n });
     expect(placed.history).toMatchObject([{ seq: 1, state: "PENDING", actor: "usr_1", note: "placed" }]);
     expect(placed.lines.map(({ sku }) => sku)).toEqual(["SKU-1", "SKU-2"]);
+    expect(placed.rateId).toBe("rate_1");
+  });
+
+  it("keeps what one unit of each line weighs and measures", async () => {
+    const packed = { weightGrams: 1, lengthMm: 2, widthMm: 3, heightMm: 4 };
+    const [line, another] = newOrder({ id: "" }).lines;
+    if (line === undefined || another === undefined) throw new Error("two lines are wanted");
+    await place({ id: "ord_1", lines: [another, { ...line, packed }] });
+    const lines = (await store.getOrder(db, "ord_1"))?.lines;
+    expect(lines?.map((kept) => kept.packed)).toEqual([another.packed, packed]);
   });
 
   it("keeps amounts up to the most that one can be", async () => {
@@ -44,6 +54,7 @@ describe("placing", () => {
       quantity: 1n,
       unitPrice: price,
       lineTotal: price,
+      packed: { weightGrams: 0, lengthMm: 0, widthMm: 0, heightMm: 0 },
       announcedQuantity: 0n,
       returnedQuantity: 0n,
     };

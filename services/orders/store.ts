@@ -17,6 +17,7 @@ export interface NewOrder
     | "email"
     | "address"
     | "shippingOption"
+    | "rateId"
   > {
   readonly requestId: string;
   readonly requestHash: Uint8Array;
@@ -49,11 +50,16 @@ export async function insertOrder(db: Queryable, order: NewOrder, leaseMs: numbe
     shippingOption.title,
     shippingOption.minDays,
     shippingOption.maxDays,
+    order.rateId,
     lines.map(({ sku }) => sku),
     lines.map(({ title }) => title),
     lines.map(({ quantity }) => quantity),
     lines.map(({ unitPrice }) => unitPrice),
     lines.map(({ lineTotal }) => lineTotal),
+    lines.map(({ packed }) => packed.weightGrams),
+    lines.map(({ packed }) => packed.lengthMm),
+    lines.map(({ packed }) => packed.widthMm),
+    lines.map(({ packed }) => packed.heightMm),
     PLACED_NOTE,
   ]);
   if (row === undefined) return undefined;
@@ -77,21 +83,28 @@ const insertOrderText = `
     insert into orders (
       id, customer_id, request_id, request_hash, cart_id, state, step, holds, lease_until, next_attempt_time, version,
       currency_code, subtotal, shipping_price, total, email, address,
-      shipping_option_id, shipping_option_title, shipping_min_days, shipping_max_days)
+      shipping_option_id, shipping_option_title, shipping_min_days, shipping_max_days, rate_id)
     values (
       $1, $2, $3, $4, $5, $6, $7, $8, now() + $9::int * interval '1 millisecond', now(), 1,
       $10, $11, $12, $13, $14, $15,
-      $16, $17, $18, $19)
+      $16, $17, $18, $19, $20)
     on conflict (customer_id, request_id) do nothing
     returning id, customer_id, state, step, create_time
   ), lines as (
-    insert into order_lines (order_id, position, sku, title, quantity, unit_price, line_total)
-    select placed.id, line.position, line.sku, line.title, line.quantity, line.unit_price, line.line_total
-    from placed, unnest($20::text[], $21::text[], $22::bigint[], $23::bigint[], $24::bigint[])
-      with ordinality as line (sku, title, quantity, unit_price, line_total, position)
+    insert into order_lines (
+      order_id, position, sku, title, quantity, unit_price, line_total,
+      weight_grams, length_mm, width_mm, height_mm)
+    select
+      placed.id, line.position, line.sku, line.title, line.quantity, line.unit_price, line.line_total,
+      line.weight_grams, line.length_mm, line.width_mm, line.height_mm
+    from placed, unnest(
+      $21::text[], $22::text[], $23::bigint[], $24::bigint[], $25::bigint[],
+      $26::int[], $27::int[], $28::int[], $29::int[])
+      with ordinality as line (
+        sku, title, quantity, unit_price, line_total, weight_grams, length_mm, width_mm, height_mm, position)
   )
   insert into order_events (order_id, seq, time, state, step, actor, note)
-  select id, 1, create_time, state, step, customer_id, $25 from placed
+  select id, 1, create_time, state, step, customer_id, $30 from placed
   returning time`;
 
 /** The order that a request_id of this customer made, with the hash of that request. */

@@ -85,6 +85,7 @@ async function planOrder(
     email,
     address,
     shippingOption: option.shippingOption,
+    rateId: "",
   });
 }
 

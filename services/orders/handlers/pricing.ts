@@ -36,10 +36,10 @@ export async function quote(
   const priced = priceCart(lines, offers, currencyCode);
   if (!priced.ok) return priced;
   const { subtotal } = priced.value;
-  const parcelLines = priced.value.lines.map(({ sku, quantity }) => ({
+  const parcelLines = priced.value.lines.map(({ sku, quantity, packed }) => ({
     sku,
     quantity,
-    weightGrams: offers.get(sku)?.weightGrams ?? 0,
+    weightGrams: packed.weightGrams,
   }));
   const options: QuotedOption[] = [];
   for (const shippingOption of await rates.quote({ lines: parcelLines, subtotal, address }, call)) {
@@ -67,7 +67,9 @@ async function getOffers(
 function toOffer({ variant, productTitle, purchasable }: CatalogVariant): readonly (readonly [string, Offer])[] {
   if (variant?.price === undefined) return [];
   const title = variant.title === "" ? productTitle : `${productTitle}, ${variant.title}`;
-  return [[variant.sku, { title, unitPrice: variant.price, purchasable, weightGrams: variant.weightGrams }]];
+  const { lengthMm = 0, widthMm = 0, heightMm = 0 } = variant.dimensions ?? {};
+  const packed = { weightGrams: variant.weightGrams, lengthMm, widthMm, heightMm };
+  return [[variant.sku, { title, unitPrice: variant.price, purchasable, packed }]];
 }
 
 /** The address of a request. The contract requires one, and the mesh has checked. */

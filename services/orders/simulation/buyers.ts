@@ -72,6 +72,7 @@ function wishOf({ number, units }: Purchase): store.NewOrder {
             quantity: units,
             unitPrice,
             lineTotal: unitPrice * units,
+            packed: { weightGrams: 0, lengthMm: 0, widthMm: 0, heightMm: 0 },
             announcedQuantity: 0n,
             returnedQuantity: 0n,
           },
@@ -92,6 +93,7 @@ function wishOf({ number, units }: Purchase): store.NewOrder {
     email: "",
     address: { recipient: "", lines: [], city: "", postalCode: "", region: "", countryCode: "", phone: "" },
     shippingOption: { id: "", title: "", price, minDays: 1, maxDays: 2 },
+    rateId: "",
   };
 }
 

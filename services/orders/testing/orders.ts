@@ -14,6 +14,7 @@ export function newOrder(changes: Partial<NewOrder> & { readonly id: string }): 
         quantity: 1n,
         unitPrice: 500n,
         lineTotal: 500n,
+        packed: { weightGrams: 250, lengthMm: 120, widthMm: 80, heightMm: 60 },
         announcedQuantity: 0n,
         returnedQuantity: 0n,
       },
@@ -23,6 +24,7 @@ export function newOrder(changes: Partial<NewOrder> & { readonly id: string }): 
         quantity: 2n,
         unitPrice: 250n,
         lineTotal: 500n,
+        packed: { weightGrams: 250, lengthMm: 120, widthMm: 80, heightMm: 60 },
         announcedQuantity: 0n,
         returnedQuantity: 0n,
       },
@@ -47,6 +49,7 @@ export function newOrder(changes: Partial<NewOrder> & { readonly id: string }): 
       minDays: 2,
       maxDays: 4,
     },
+    rateId: "rate_1",
     ...changes,
   };
 }
