@@ -2,7 +2,7 @@ import type { Callers } from "#mesh/contract/contract.ts";
 import type { User } from "#mesh/rpc/call.ts";
 
 /** The workload that speaks for end users: the public gateway. */
-const GATEWAY_WORKLOAD = "gateway";
+export const GATEWAY_WORKLOAD = "gateway";
 
 export type Decision =
   | {

@@ -1,3 +1,4 @@
+import { GATEWAY_WORKLOAD } from "#mesh/identity/authorize.ts";
 import { type LimitBounds, nextLimit } from "#mesh/rpc/concurrency-limit.ts";
 import { START_CONCURRENT_CALLS } from "#mesh/rpc/limits.ts";
 import { pressureGauge, processTicker, type Queue, type Ticker } from "#mesh/rpc/pressure.ts";
@@ -21,8 +22,22 @@ export interface CallAdmission {
 }
 
 export interface CallPlaces extends Admission {
-  /** Whether `tryEnter` would find a place now. */
+  /** Whether one more would find a place, beside those that are expected. */
   hasRoom(): boolean;
+  /** Expects a call: it has come, and its request is still to be read. `arrived` is told before it enters, if it does. */
+  expect(): Calls;
+  arrived(expected: Calls): void;
+}
+
+/** How many calls. */
+export interface Calls {
+  ofShoppers: number;
+  ofServices: number;
+}
+
+/** The places for the calls of a workload. */
+export function placesOf(caller: string, { shoppers, services }: CallAdmission): CallPlaces {
+  return caller === GATEWAY_WORKLOAD ? shoppers : services;
 }
 
 export interface AdaptiveOptions extends LimitBounds {
@@ -41,49 +56,66 @@ const SHOPPERS_SHARE = 0.8;
 export function adaptiveAdmission({ queues, ticker, ...given }: AdaptiveOptions): CallAdmission {
   const { max } = given;
   const bounds: LimitBounds = { min: Math.min(given.min, max), start: Math.min(given.start, max), max };
+  const running: Calls = { ...none };
   let limit = bounds.start;
-  let running = 0;
-  let ofShoppers = 0;
   let peak = 0;
+  let expected: Calls | undefined;
 
   const onFigure = (pressure: number): boolean => {
     const idle = peak === 0;
     limit = idle ? bounds.start : nextLimit(limit, { pressure, peak }, bounds);
-    peak = running;
+    peak = sum(running);
     return !idle;
   };
   const measure = pressureGauge({ queues, ticker, onFigure });
-  const enter = (): void => {
-    running += 1;
-    if (running > peak) peak = running;
-    measure();
+  /** What came together is read together: whoever has sent no request by then, holds nothing until it is there. */
+  const expectAnew = (): Calls => {
+    ticker.after(0, () => {
+      expected = undefined;
+    });
+    return { ...none };
   };
-  const services: CallPlaces = {
-    // While the limit falls, shoppers may hold more than all of it for a moment; the fifth is there even then.
-    hasRoom: () => running < limit || running - ofShoppers < limit * (1 - SHOPPERS_SHARE),
+  const placesFor = (kind: keyof Calls, room: typeof roomForShopper): CallPlaces => ({
+    hasRoom: () => room(limit, running, expected ?? none),
+    expect() {
+      expected ??= expectAnew();
+      expected[kind] += 1;
+      return expected;
+    },
+    arrived(those) {
+      those[kind] -= 1;
+    },
     tryEnter() {
-      if (!services.hasRoom()) return false;
-      enter();
+      if (!room(limit, running, none)) return false;
+      running[kind] += 1;
+      peak = Math.max(peak, sum(running));
+      measure();
       return true;
     },
     leave() {
-      running -= 1;
+      running[kind] -= 1;
     },
-  };
-  const shoppers: CallPlaces = {
-    hasRoom: () => running < limit && ofShoppers < Math.max(1, limit * SHOPPERS_SHARE),
-    tryEnter() {
-      if (!shoppers.hasRoom()) return false;
-      enter();
-      ofShoppers += 1;
-      return true;
-    },
-    leave() {
-      ofShoppers -= 1;
-      services.leave();
-    },
-  };
+  });
+  const shoppers = placesFor("ofShoppers", roomForShopper);
+  const services = placesFor("ofServices", roomForService);
   return { shoppers, services, limit: () => Math.floor(limit) };
+}
+
+const none: Readonly<Calls> = { ofShoppers: 0, ofServices: 0 };
+
+function sum({ ofShoppers, ofServices }: Readonly<Calls>): number {
+  return ofShoppers + ofServices;
+}
+
+function roomForShopper(limit: number, running: Readonly<Calls>, expected: Readonly<Calls>): boolean {
+  const ofShoppers = running.ofShoppers + expected.ofShoppers;
+  return sum(running) + sum(expected) < limit && ofShoppers < Math.max(1, limit * SHOPPERS_SHARE);
+}
+
+/** While the limit falls, shoppers may hold more than all of it for a moment; the fifth is there even then. */
+function roomForService(limit: number, running: Readonly<Calls>, expected: Readonly<Calls>): boolean {
+  const ofServices = running.ofServices + expected.ofServices;
+  return sum(running) + sum(expected) < limit || ofServices < limit * (1 - SHOPPERS_SHARE);
 }
 
 /** The admission of this process. `queues` may still grow. */

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { UntypedHandler } from "#mesh/contract/contract.ts";
 import type { UserTokens } from "#mesh/identity/user-tokens.ts";
-import type { Admission, CallAdmission, SharedAdmission } from "#mesh/rpc/admission.ts";
+import type { Admission, CallAdmission, Calls, SharedAdmission } from "#mesh/rpc/admission.ts";
 import type { TraceContext, User } from "#mesh/rpc/call.ts";
 import { type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
@@ -57,6 +57,8 @@ export interface CallState {
   /** The entry of the policy that lets the caller in. */
   rule: string | undefined;
   context: CallContext | undefined;
+  /** Those among whom it is expected, until its request is there. */
+  expected: Calls | undefined;
   place: Admission | undefined;
   /** When the call took its place. */
   admittedAtMs: number;
@@ -74,6 +76,7 @@ export function newState(route: Route): CallState {
     user: undefined,
     rule: undefined,
     context: undefined,
+    expected: undefined,
     place: undefined,
     admittedAtMs: 0,
   };

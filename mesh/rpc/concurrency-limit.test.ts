@@ -199,6 +199,33 @@ describe("the places", () => {
     expect(refused).toBe(0);
   });
 
+  test("those who came together are let in as far as there is room for all of them", () => {
+    const service = startService({ min: 10, start: 10, max: 10 });
+    const { shoppers, services } = service.admission;
+    const expected = Array.from({ length: 8 }, () => shoppers.expect());
+    expect([shoppers.hasRoom(), services.hasRoom()]).toEqual([false, true]);
+    expected.push(services.expect(), services.expect());
+    expect(services.hasRoom()).toBe(false);
+    const [first] = expected;
+    if (first !== undefined) shoppers.arrived(first);
+    expect(shoppers.hasRoom()).toBe(true);
+    expect(shoppers.tryEnter()).toBe(true);
+    expect(shoppers.hasRoom()).toBe(false);
+  });
+
+  test("whoever comes and sends no request holds none", () => {
+    const service = startService({ min: 10, start: 10, max: 10 });
+    const { shoppers } = service.admission;
+    const late = Array.from({ length: 8 }, () => shoppers.expect());
+    expect(shoppers.hasRoom()).toBe(false);
+    rest(service, 5);
+    for (let i = 0; i < 7; i += 1) expect(shoppers.tryEnter()).toBe(true);
+    expect(shoppers.hasRoom()).toBe(true);
+    for (const one of late) shoppers.arrived(one);
+    expect(shoppers.tryEnter()).toBe(true);
+    expect(shoppers.hasRoom()).toBe(false);
+  });
+
   test("there is always one, even for shoppers", () => {
     const { ticker } = createLoopModel(1);
     const admission = adaptiveAdmission({ ...bounds, max: 1, queues: [], ticker });

@@ -3,6 +3,7 @@ import { type TLSSocket, Server as TlsServer } from "node:tls";
 import type { Server } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import type { Door } from "#mesh/rpc/credentials.ts";
+import { listenersOf } from "#mesh/rpc/listeners.ts";
 
 /** How often it is told at most that connections are refused. */
 const TELL_EVERY_MS = 1_000;
@@ -31,8 +32,7 @@ export function boundConnections(server: Server, bounds: ConnectionBounds, log: 
       told = false;
     }, TELL_EVERY_MS).unref();
   };
-  // biome-ignore lint/complexity/useLiteralKeys: brackets are how TypeScript lets a private member be read
-  for (const listener of server["http2Servers"].keys()) {
+  for (const listener of listenersOf(server)) {
     const all = new Set<Socket>();
     const unproven = createUnproven();
     listener.on("connection", (socket: Socket) => {

@@ -1,3 +1,4 @@
+import { constants } from "node:http2";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { HealthClient, HealthCheckResponse_ServingStatus as ServingStatus } from "#gen/grpc/health/v1/health.ts";
 import type { Call } from "#mesh/rpc/call.ts";
@@ -12,6 +13,7 @@ import {
   probeResponse,
   startProbe,
 } from "./probe.fixture.ts";
+import { openSession, rawCall } from "./raw-call.fixture.ts";
 import { createUsualTime } from "./usual-time.ts";
 
 const cleanUps: (() => unknown)[] = [];
@@ -74,6 +76,24 @@ describe("a service without room", () => {
       overloaded,
     );
     expect(await failureOf(mesh.probe.read(probeRequest({ name: "" }), mesh.call()))).toMatchObject(overloaded);
+  });
+
+  test("refuses by the headers alone, and tells whoever still sends a request to stop", async () => {
+    const { mesh } = await startFull(1, 1);
+    const session = openSession(mesh.address("probe"));
+    cleanUps.push(() => session.destroy());
+    const { answer, closed } = rawCall(session, ProbeService.definition.read.path, {});
+    const { failure } = await answer;
+    expect(failure).toMatchObject({ ...overloaded, domain: ProbeService.name });
+    expect(failure.retryDelayMs).toBeGreaterThan(0);
+    expect(await closed).toBe(constants.NGHTTP2_NO_ERROR);
+  });
+
+  test("takes calls that are answered by a stream, which have places of their own", async () => {
+    const { mesh } = await startFull(1, 1);
+    const answers: unknown[] = [];
+    for await (const answer of mesh.probe.watch(probeRequest({ count: 2 }), mesh.call())) answers.push(answer);
+    expect(answers).toHaveLength(2);
   });
 
   test("does not tell all to come again at the same time", async () => {

@@ -1,10 +1,10 @@
-import type { EventEmitter } from "node:events";
 import type { ServerHttp2Session } from "node:http2";
 import { TLSSocket } from "node:tls";
 import type { Server } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { workloadOf } from "#mesh/identity/spiffe.ts";
 import type { Door } from "#mesh/rpc/credentials.ts";
+import { intercept, listenersOf } from "#mesh/rpc/listeners.ts";
 
 /** Who is at the other end of a server's connections. */
 export interface Peers {
@@ -29,11 +29,11 @@ export function createPeers(door: Door, log: Pick<Logger, "warn">): Peers {
   const identify = door === "joining" ? () => "" : peerOf;
   return {
     watch(server) {
-      // biome-ignore lint/complexity/useLiteralKeys: brackets are how TypeScript lets a private member be read
-      for (const listener of server["http2Servers"].keys()) {
-        guard(listener, (socket) => {
+      for (const listener of listenersOf(server)) {
+        intercept(listener, "secureConnection", (socket: TLSSocket) => {
           if (identify(socket) !== undefined) return true;
           refused({ reason: "the certificate does not name one workload", peer: socket.remoteAddress });
+          socket.destroy();
           return false;
         });
         listener.on("session", (session: ServerHttp2Session) => {
@@ -47,16 +47,6 @@ export function createPeers(door: Door, log: Pick<Logger, "warn">): Peers {
     },
     workloadOf: (connection) => workloads.get(connection),
   };
-}
-
-/** Hands a listener those of its secured connections alone that are admitted, and closes the others. */
-function guard(listener: EventEmitter, admits: (socket: TLSSocket) => boolean): void {
-  const takers = listener.listeners("secureConnection");
-  listener.removeAllListeners("secureConnection");
-  listener.on("secureConnection", (socket: TLSSocket) => {
-    if (!admits(socket)) socket.destroy();
-    else for (const taker of takers) Reflect.apply(taker, listener, [socket]);
-  });
 }
 
 function peerOf(socket: unknown): string | undefined {

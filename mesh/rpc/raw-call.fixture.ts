@@ -23,6 +23,8 @@ export interface RawCall {
   end(): void;
   reset(): void;
   readonly answer: Promise<RawAnswer>;
+  /** The code with which the stream was closed, once it is. */
+  readonly closed: Promise<number>;
 }
 
 /** One message as it stands on the wire. */
@@ -58,6 +60,7 @@ export function rawCall(session: ClientHttp2Session, path: string, headers: Outg
   const chunks: Buffer[] = [];
   stream.on("data", (chunk: Buffer) => chunks.push(chunk));
   stream.on("error", () => {});
+  const closed = new Promise<number>((resolve) => stream.on("close", () => resolve(stream.rstCode)));
   const answer = new Promise<RawAnswer>((resolve) => {
     const finish = (last: IncomingHttpHeaders): void => {
       const code = last["grpc-status"] === undefined ? undefined : Number(last["grpc-status"]);
@@ -76,5 +79,6 @@ export function rawCall(session: ClientHttp2Session, path: string, headers: Outg
     end: () => stream.end(),
     reset: () => stream.close(8),
     answer,
+    closed,
   };
 }

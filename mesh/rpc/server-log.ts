@@ -19,11 +19,16 @@ const levels: Readonly<Partial<Record<CodeName, "warn" | "error">>> = {
  * a header or a message.
  */
 export function logCall(state: CallState, answer?: Answer): void {
+  if (answer?.failure.reason === "OVERLOADED" && !state.route.parts.refusals.count()) return;
+  logLine(state, answer);
+}
+
+/** A line of its own, whatever the call ended with. */
+export function logLine(state: CallState, answer?: Answer): void {
   const { log, method } = state.route;
   const code = answer?.failure.code ?? "OK";
   const level = levels[code] ?? "info";
   if (!log.isLevelEnabled(level)) return;
-  if (answer?.failure.reason === "OVERLOADED" && !state.route.parts.refusals.count()) return;
   const { caller, rule, user, trace } = state;
   const line = {
     code,

@@ -1,8 +1,8 @@
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { meshFailure } from "#mesh/contract/errors.ts";
-import { authorize } from "#mesh/identity/authorize.ts";
+import { authorize, GATEWAY_WORKLOAD } from "#mesh/identity/authorize.ts";
 import { tokenInvalid } from "#mesh/identity/user-tokens.ts";
-import type { CallPlaces, Principal } from "#mesh/rpc/admission.ts";
+import { type CallPlaces, type Principal, placesOf } from "#mesh/rpc/admission.ts";
 import { type Call, CLIENT_ADDRESS_KEY, type User } from "#mesh/rpc/call.ts";
 import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
 import { type CallState, newState, type Route, type ServedCall } from "#mesh/rpc/call-state.ts";
@@ -10,13 +10,11 @@ import { MAX_METADATA_BYTES, MAX_STREAMS_PER_USER } from "#mesh/rpc/limits.ts";
 import { ServerCall, type ServerCallEvents } from "#mesh/rpc/server-call.ts";
 import { type Answer, refusalToAnswer, toAnswer } from "#mesh/rpc/server-errors.ts";
 import { logCall, logLateFailure } from "#mesh/rpc/server-log.ts";
-import { deadlineExceeded, overloaded } from "#mesh/rpc/status.ts";
+import { deadlineExceeded, NO_ROOM, overloaded } from "#mesh/rpc/status.ts";
 import { newSpan, TRACEPARENT_KEY } from "#mesh/rpc/trace.ts";
 
 /** How far the clocks and timers of both sides of a call may be apart. */
 const DEADLINE_SLACK_MS = 25;
-/** The workload that calls for people outside the shop. */
-const GATEWAY = "gateway";
 
 /**
  * Takes a call from grpc-js and through the layers, top to bottom:
@@ -24,7 +22,8 @@ const GATEWAY = "gateway";
  *     accept → identify → authorize → (the request arrives) → admit → validate → handle → map errors → observe
  *
  * Whatever a layer throws ends the call. Who may not call is told so before the request is read, and a place is taken
- * only when the request is there, so that slow senders hold none.
+ * only when the request is there, so that slow senders hold none. Where there is no room, a call does not come as far as
+ * this: see `shed.ts`.
  */
 export function startCall(route: Route, wire: ServerInterceptingCallInterface): void {
   new ServerCall(wire, route.method.info.service, newState(route), events);
@@ -38,7 +37,7 @@ async function serve(call: ServedCall): Promise<void> {
   try {
     accept(call);
     identifyWorkload(call);
-    refuseWhenFull(call);
+    expectRequest(call);
     const user = identifyUser(call);
     state.user = user instanceof Promise ? await user : user;
     authorizeCaller(call);
@@ -130,18 +129,15 @@ function makeContext({ state, endReason }: ServedCall): CallContext {
 
 // --- admit: as many at a time as can be served in time -------------------------------------------------------------
 
-/**
- * Tells a call that it would find no room before its token is verified and its request is read: a process that has too
- * much to do must lose as little as it can over refusing. Takes no place.
- */
-function refuseWhenFull({ state }: ServedCall): void {
-  const { info, responseStream } = state.route.method;
-  if (!responseStream && !placesFor(state).hasRoom()) throw overloaded("too much work at once", info.service);
+/** Says that a call will soon want a place. It takes none yet. */
+function expectRequest({ state }: ServedCall): void {
+  if (!state.route.method.responseStream) state.expected = placesFor(state).expect();
 }
 
 function admit(call: ServedCall): void {
   const { state } = call;
   const { parts, method, usual } = state.route;
+  if (state.expected !== undefined) placesFor(state).arrived(state.expected);
   const place = method.responseStream ? parts.admission.streams.of(principalOf(call)) : placesFor(state);
   state.admittedAtMs = epochMs();
   // A write that comes too late has its effect all the same, and is answered from its record when it is asked again.
@@ -149,19 +145,18 @@ function admit(call: ServedCall): void {
   if (mayBeVain && state.deadline - state.admittedAtMs < usual.leastMs(state.admittedAtMs)) {
     throw overloaded("it takes longer than its deadline allows now", method.info.service);
   }
-  if (!place.tryEnter()) throw overloaded("too much work at once", method.info.service);
+  if (!place.tryEnter()) throw overloaded(NO_ROOM, method.info.service);
   state.place = place;
 }
 
 function placesFor({ caller, route }: CallState): CallPlaces {
-  const { shoppers, services } = route.parts.admission.calls;
-  return caller === GATEWAY ? shoppers : services;
+  return placesOf(caller, route.parts.admission.calls);
 }
 
 /** Whose share a stream takes: the user's; without one that of the address the gateway names, or of the calling service. */
 function principalOf({ state, metadata }: ServedCall): Principal {
   if (state.user !== undefined) return { key: state.user.id, share: MAX_STREAMS_PER_USER };
-  const address = state.caller === GATEWAY ? (text(metadata.get(CLIENT_ADDRESS_KEY)[0]) ?? "") : "";
+  const address = state.caller === GATEWAY_WORKLOAD ? (text(metadata.get(CLIENT_ADDRESS_KEY)[0]) ?? "") : "";
   return { key: `${state.caller} ${address}`, share: state.route.parts.streamsPerClient };
 }
 

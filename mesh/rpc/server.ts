@@ -7,7 +7,7 @@ import {
 } from "@grpc/grpc-js";
 import type { Implementation } from "#mesh/contract/contract.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
-import type { ServerParts } from "#mesh/rpc/call-state.ts";
+import type { Route, ServerParts } from "#mesh/rpc/call-state.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import { boundConnections } from "#mesh/rpc/connections.ts";
 import type { Door } from "#mesh/rpc/credentials.ts";
@@ -23,6 +23,7 @@ import { reflectionServiceNames, reflectionServices } from "#mesh/rpc/reflection
 import { TakenOverCall } from "#mesh/rpc/server-call.ts";
 import { startCall } from "#mesh/rpc/server-pipeline.ts";
 import { type ShutdownBounds, shutDown } from "#mesh/rpc/server-shutdown.ts";
+import { shedWhenFull } from "#mesh/rpc/shed.ts";
 import { encodeFailure } from "#mesh/rpc/status.ts";
 import { createUsualTime } from "#mesh/rpc/usual-time.ts";
 import { createRequestReaders } from "#mesh/rpc/validation.ts";
@@ -72,6 +73,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const { host, services, parts } = options;
   const names = services.map(({ contract }) => contract.name);
   const starts = new Map<string, Start>();
+  const routes = new Map<string, Route>();
   const exemptPaths = new Set<string>();
   const server = new Server({
     ...grpcOptions,
@@ -93,13 +95,16 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     server.addService(definition, implementation);
     for (const { path } of Object.values(definition)) exemptPaths.add(path);
   }
-  for (const [method, start] of routesOf(options)) {
-    starts.set(method.info.path, start);
-    register(server, method);
+  for (const route of routesOf(options)) {
+    const { path } = route.method.info;
+    routes.set(path, route);
+    starts.set(path, (wire) => startCall(route, wire));
+    register(server, route.method);
   }
   letUnknownPathsThrough(server);
   const port = await listen(server, options);
   parts.peers.watch(server);
+  shedWhenFull(server, routes);
   boundConnections(server, { most: options.limits.connections, door: options.door }, parts.log);
   health.setServing(true);
   parts.log.info({ host, port, services: names }, "serving");
@@ -116,15 +121,14 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
 }
 
-function* routesOf({ services, parts, descriptors }: StartOptions): Iterable<readonly [Method, Start]> {
+function* routesOf({ services, parts, descriptors }: StartOptions): Iterable<Route> {
   const readers = createRequestReaders(descriptors);
   for (const { contract, handlers } of services) {
     for (const [key, method] of methodsOf(contract)) {
       const handler = handlers[key];
       if (handler === undefined) throw new TypeError(`${method.info.path} has no handler`);
       const log = parts.log.child({ service: method.info.service, method: method.info.name });
-      const route = { parts, method, log, handler, read: readers(method), usual: createUsualTime() };
-      yield [method, (wire) => startCall(route, wire)];
+      yield { parts, method, log, handler, read: readers(method), usual: createUsualTime() };
     }
   }
 }

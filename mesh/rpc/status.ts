@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from "node:http2";
 import { Metadata } from "@grpc/grpc-js";
 import type { Any } from "#gen/google/protobuf/any.ts";
 import { Code } from "#gen/google/rpc/code.ts";
@@ -46,6 +47,17 @@ export function encodeFailure(failure: RpcError, domain: string): WireStatus {
   // The client below has spent its tries on this already: a further one from above would multiply them hop by hop.
   if (failure.remote && failure.code === "UNAVAILABLE") metadata.set(PUSHBACK_KEY, "-1");
   return { code, details: message, metadata };
+}
+
+/** The same as the trailers of HTTP/2, for what answers without grpc-js. */
+export function failureTrailers(failure: RpcError, domain: string): OutgoingHttpHeaders {
+  const { code, details, metadata } = encodeFailure(failure, domain);
+  return { ...metadata.toHttp2Headers(), "grpc-status": String(code), "grpc-message": percentEncode(details) };
+}
+
+/** As gRPC wants `grpc-message`: UTF-8 with all but printable ASCII in percent form. */
+function percentEncode(text: string): string {
+  return text.replace(/[^\x20-\x24\x26-\x7e]+/g, encodeURIComponent);
 }
 
 function detailsOf(failure: RpcError, domain: string): Any[] {
@@ -184,6 +196,9 @@ export function reasonOfBareStatus(code: CodeName, message: string): MeshReason 
   if (code === "RESOURCE_EXHAUSTED" && message.includes("larger than")) return "MESSAGE_TOO_LARGE";
   return reasonByCode[code] ?? "INTERNAL";
 }
+
+/** What a call is told that finds no room. */
+export const NO_ROOM = "too much work at once";
 
 /** Refusals of one kind differ in when to come again alone. */
 const REFUSALS = 32;

@@ -1,12 +1,6 @@
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { type MeshReason, meshFailure, type RpcError } from "#mesh/contract/errors.ts";
-import { encodeFailure } from "#mesh/rpc/status.ts";
-
-/** A failure of a call to `service`, as trailers. */
-export function failureTrailers(failure: RpcError, service: string): OutgoingHttpHeaders {
-  const { code, details, metadata } = encodeFailure(failure, service);
-  return { ...metadata.toHttp2Headers(), "grpc-status": String(code), "grpc-message": percentEncode(details) };
-}
+import { failureTrailers } from "#mesh/rpc/status.ts";
 
 /** Answers a call with nothing but a failure: one header block, as gRPC's "trailers only". */
 export function answerFailure(stream: ServerHttp2Stream, failure: RpcError, service: string): void {
@@ -51,9 +45,4 @@ export function gatewayFailure(
   options: { readonly retryDelayMs?: number; readonly metadata?: Readonly<Record<string, string>> } = {},
 ): RpcError {
   return meshFailure(reason, message, { domain: service, ...options });
-}
-
-/** As gRPC wants `grpc-message`: UTF-8 with all but printable ASCII in percent form. */
-function percentEncode(text: string): string {
-  return text.replace(/[^\x20-\x24\x26-\x7e]+/g, encodeURIComponent);
 }
