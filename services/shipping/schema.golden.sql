@@ -84,6 +84,14 @@ create table schema_migrations (
   constraint schema_migrations_pkey PRIMARY KEY (scope, name)
 );
 
+create table sealing_key (
+  one boolean not null default true,
+  key bytea not null,
+  constraint sealing_key_pkey PRIMARY KEY (one),
+  constraint sealing_key_key_check CHECK (length(key) = 32),
+  constraint sealing_key_one_check CHECK (one)
+);
+
 create table shipment_events (
   xid xid8 not null default pg_current_xact_id(),
   seq bigint not null generated always as identity,
