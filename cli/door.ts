@@ -19,6 +19,8 @@ import { controlName, supervisorName } from "./topology.ts";
 
 /** How long a new instance is watched before an old one ends. */
 const watchMs = 3_000;
+/** How long control may be away meanwhile: it starts anew, and all have rejoined, in less. */
+const lookMs = 10_000;
 /** Who follows a change finds out at once that it is over; nothing is gained by waiting for them. */
 const shutdownBounds = { streamsMs: 0, callsMs: 500, connectionsMs: 1_000 };
 
@@ -49,7 +51,7 @@ export async function openDoor(run: Run, context: Context): Promise<void> {
   });
   const changes = createChanges();
   const { processes } = fleet;
-  const deps = { crew, fleet, view, watchMs, changes, releases, processes, say: terminal.say };
+  const deps = { crew, fleet, view, watchMs, lookMs, changes, releases, processes, say: terminal.say };
   const server = await mesh.serve({ services: [implement(SupervisorService, supervisorHandlers(deps))] });
   cleanup.add("the supervisor's service", async () => {
     changes.stop();

@@ -13,11 +13,28 @@ import type { Calls } from "./proof.ts";
 export interface MeshView {
   /** Settles when an instance is known to everybody as one that takes calls. Rejects when the signal aborts. */
   serving(which: { readonly service: string; readonly instance: string }, signal: AbortSignal): Promise<void>;
-  /** The calls that each instance of a service has ended so far, by its name; none when control does not answer. */
-  calls(service: string): Promise<ReadonlyMap<string, Calls>>;
+  /**
+   * The calls that each instance of a service has ended so far. Settles when each of those that are `wanted` has reported
+   * to control after `since`, and at once for a service that the registry does not know. Rejects when the signal aborts.
+   */
+  calls(which: Look, signal: AbortSignal): Promise<ReadonlyMap<string, Reported>>;
   /** Puts a split in force, and returns it as it is. */
   setSplit(service: string, split: TrafficSplit): Promise<TrafficSplit>;
   clearSplit(service: string): Promise<void>;
+}
+
+/** What is to be learned of the instances of a service. */
+export interface Look {
+  readonly service: string;
+  readonly wanted: Iterable<string>;
+  /** What was seen before; empty for the first look. */
+  readonly since: ReadonlyMap<string, Reported>;
+}
+
+/** The calls of an instance as it last reported them. */
+export interface Reported extends Calls {
+  /** When that was, on control's clock. */
+  readonly atMs: number;
 }
 
 /** How often the registry is asked for an instance that is to come. */
@@ -64,12 +81,15 @@ export function controlView(mesh: MeshNode, isRegistered: (service: string) => b
         await delay(pollMs, undefined, { signal });
       }
     },
-    async calls(service) {
-      const entries = (await list(service)).map(({ instance, stats }) => {
-        const { callsTotal = 0n, callsFailed = 0n } = stats ?? {};
-        return [instance?.name ?? "", { total: Number(callsTotal), failed: Number(callsFailed) }] as const;
-      });
-      return new Map(entries);
+    async calls({ service, wanted, since }, signal) {
+      const names = [...wanted];
+      while (isRegistered(service)) {
+        const now = new Map((await list(service)).flatMap(reportOf));
+        // None of what is seen may be from before, such as from before a restart of control.
+        if (names.every((name) => (now.get(name)?.atMs ?? 0) > (since.get(name)?.atMs ?? 0))) return now;
+        await delay(pollMs, undefined, { signal });
+      }
+      return new Map();
     },
     async setSplit(service, split) {
       const request = { requestId: randomUUID(), service, split, timeToLive: undefined };
@@ -80,4 +100,10 @@ export function controlView(mesh: MeshNode, isRegistered: (service: string) => b
       await change("clear-split", (call) => traffic.clearTrafficSplit({ requestId: randomUUID(), service }, call));
     },
   };
+}
+
+function reportOf({ instance, stats, reportTime }: RegisteredInstance): readonly (readonly [string, Reported])[] {
+  if (instance === undefined || stats === undefined || reportTime === undefined) return [];
+  const [total, failed, atMs] = [Number(stats.callsTotal), Number(stats.callsFailed), reportTime.getTime()];
+  return [[instance.name, { total, failed, atMs }]];
 }

@@ -96,6 +96,27 @@ test("goes back when a new one fails more of its calls than the old ones", async
   expect(instances()).toEqual(["cart-1 v1"]);
 });
 
+test("goes back when control does not tell of the calls of a new one in time", async () => {
+  const { built, control, rollOut, instances, output } = await start({ lookMs: 100 });
+  control.onCalls = () => {
+    control.counts = undefined;
+  };
+  built.write("cart", wellBehavedService("v2"));
+  expect(await rollOut("v2")).toEqual(["STARTING cart-2", "FAILED cart-2", "WENT_BACK"]);
+  expect(instances()).toEqual(["cart-1 v1"]);
+  expect(output.text()).toContain("cart-2 was not judged: control has told nothing of its calls for 0.1 s");
+});
+
+test("goes back at once when a new one ends while control is waited for", async () => {
+  const { built, control, rollOut, pidOf } = await start({ lookMs: 600_000 });
+  control.onCalls = () => {
+    if (control.counts === undefined) process.kill(pidOf("cart-2"), "SIGKILL");
+    control.counts = undefined;
+  };
+  built.write("cart", wellBehavedService("v2"));
+  expect(await rollOut("v2")).toEqual(["STARTING cart-2", "FAILED cart-2", "WENT_BACK"]);
+});
+
 test("goes back to as many old ones as there were when a later new one fails", async () => {
   const { built, rollOut, instances } = await start({ instances: 3 });
   const marker = JSON.stringify(join(built.dir, "second"));

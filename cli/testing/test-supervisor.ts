@@ -42,9 +42,9 @@ export interface TestSupervisor {
 }
 
 export interface PlayedControl extends MeshView {
-  /** What `calls` answers; changed by the test. */
-  counts: ReadonlyMap<string, Calls>;
-  /** Told each time that it is asked for them. */
+  /** What `calls` answers; changed by the test. Undefined while control does not answer. */
+  counts: ReadonlyMap<string, Calls> | undefined;
+  /** Told each time that it is asked for them, after it has looked what to answer. */
   onCalls: () => void;
   /** Instances that are never registered. */
   unknown: ReadonlySet<string>;
@@ -64,18 +64,23 @@ const stop = { graceMs: 10_000 };
 
 interface Options {
   readonly watchMs?: number;
+  readonly lookMs?: number;
   readonly readyMs?: number;
 }
 
 /** Starts one instance of `cart` of the version `v1`, and control. */
-export async function startTestSupervisor({ watchMs = 20, readyMs = 20_000 }: Options = {}): Promise<TestSupervisor> {
+export async function startTestSupervisor({
+  watchMs = 20,
+  lookMs = 20_000,
+  readyMs = 20_000,
+}: Options = {}): Promise<TestSupervisor> {
   const built = builtFolder();
   const output = captureOutput();
   const control = playControl();
   const { fleet, crew, releases, terminal } = await startFleet({ built, output, control, readyMs });
   const changes = createChanges();
   const { processes } = fleet;
-  const deps = { crew, fleet, view: control, watchMs, changes, releases, processes, say: terminal.say };
+  const deps = { crew, fleet, view: control, watchMs, lookMs, changes, releases, processes, say: terminal.say };
   const mesh = await startTestMesh({ supervisor: () => [implement(SupervisorService, supervisorHandlers(deps))] });
   const operator = mesh.mesh("operator");
   const client = operator.client(SupervisorService);
@@ -166,12 +171,13 @@ function playControl(): PlayedControl {
     splits,
     serving({ instance }, signal) {
       if (!this.unknown.has(instance)) return Promise.resolve();
-      return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      return never(signal);
     },
-    async calls() {
+    calls(_, signal) {
       const now = this.counts;
       this.onCalls();
-      return now;
+      if (now === undefined) return never(signal);
+      return Promise.resolve(new Map([...now].map(([name, calls]) => [name, { ...calls, atMs: 1 }])));
     },
     async setSplit(_, split) {
       splits.push(split);
@@ -181,4 +187,8 @@ function playControl(): PlayedControl {
       splits.push(undefined);
     },
   };
+}
+
+function never(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 }
