@@ -137,6 +137,8 @@ test("tells payments where the payment gateway is, and nobody where services are
   const gateway = await environment("gateway-1");
   expect(gateway).toMatchObject({ SHOPMESH_PORT: "8080", SHOPMESH_PUBLIC_SOCKET: "handed" });
   expect(gateway.SHOPMESH_TARGETS).toBe("{}");
+  expect(gateway.SHOPMESH_SERVICES?.split(",")).toEqual(expect.arrayContaining(["orders", "payments"]));
+  expect(gateway.SHOPMESH_SERVICES).not.toContain("payment-gateway");
 });
 
 test("tells the payment gateway where webhooks go, and lets it misbehave", async () => {

@@ -72,8 +72,14 @@ async function joinEnv(service: string, plan: RunPlan): Promise<Environment> {
 }
 
 /** All gateways accept on one socket, which we hold: nobody is refused while one takes the place of another. */
-function gatewayEnv({ publicPort }: RunPlan): Environment {
-  return { SHOPMESH_PORT: String(publicPort), SHOPMESH_PUBLIC_SOCKET: "handed" };
+function gatewayEnv({ publicPort, places }: RunPlan): Environment {
+  // A contract whose service is still to be written, or runs elsewhere, must not keep the shop from opening.
+  const services = places.all().flatMap(({ kind }) => (kind.isService ? [kind.name] : []));
+  return {
+    SHOPMESH_PORT: String(publicPort),
+    SHOPMESH_PUBLIC_SOCKET: "handed",
+    SHOPMESH_SERVICES: [...new Set(services)].join(","),
+  };
 }
 
 function controlEnv({ joinAddress, controlDir, secrets, env }: RunPlan): Environment {

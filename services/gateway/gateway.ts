@@ -24,6 +24,8 @@ export interface GatewayOptions {
   readonly socket?: object | undefined;
   /** The contracts of all services; the public ones are routed. */
   readonly contracts: readonly RoutedContract[];
+  /** The services without which the shop as a whole does not serve; all with a public contract by default. */
+  readonly needed?: readonly string[] | undefined;
   /** Where the instances of each service are. */
   readonly endpoints: EndpointSource;
   /** Who takes in the events that payment gateways post. */
@@ -64,7 +66,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const router = createRouter({ routes, backends, places, targets, stats, limits, log });
   const http1 = createHttp1({ payments, places, limits, log });
 
-  const watch = watchHealth({ backends, routes, health, retryMs: limits.healthRetryMs });
+  const watch = watchHealth({ backends, routes, needed: options.needed, health, retryMs: limits.healthRetryMs });
   const release = (): void => {
     watch.close();
     targets.close();

@@ -20,6 +20,8 @@ export interface HealthWatch {
 export interface HealthWatchOptions {
   readonly backends: Backends;
   readonly routes: Pick<Routes, "owners" | "services" | "ownerOf">;
+  /** The services without which the shop as a whole does not serve; all owners by default. */
+  readonly needed?: readonly string[] | undefined;
   readonly health: Pick<Health, "setServing">;
   /** How often instances are looked for, and a broken watch is begun again. */
   readonly retryMs: number;
@@ -27,9 +29,10 @@ export interface HealthWatchOptions {
 
 /**
  * Watches every instance of every public service's owner, over the connections that calls take: an owner serves while
- * one of its instances says so, the shop as a whole while all owners do.
+ * one of its instances says so, the shop as a whole while all that are needed do: a contract may be there before its service.
  */
-export function watchHealth({ backends, routes, health, retryMs }: HealthWatchOptions): HealthWatch {
+export function watchHealth({ backends, routes, needed, health, retryMs }: HealthWatchOptions): HealthWatch {
+  const required = routes.owners.filter((owner) => needed === undefined || needed.includes(owner));
   const watches = new Map<Backend, InstanceWatch>();
 
   const tell = (): void => {
@@ -37,7 +40,10 @@ export function watchHealth({ backends, routes, health, retryMs }: HealthWatchOp
       routes.owners.filter((owner) => backends.of(owner).some((backend) => watches.get(backend)?.serving === true)),
     );
     for (const service of routes.services) health.setServing(serving.has(routes.ownerOf(service) ?? ""), service);
-    health.setServing(serving.size === routes.owners.length, "");
+    health.setServing(
+      required.every((owner) => serving.has(owner)),
+      "",
+    );
   };
   const round = (): void => {
     const present = new Set(routes.owners.flatMap((owner) => backends.of(owner)));

@@ -15,6 +15,7 @@ const host = readSetting("SHOPMESH_PUBLIC_HOST", { default: "127.0.0.1" });
 try {
   const config = readMeshConfig();
   const port = parsePort(readSetting("SHOPMESH_PORT", { default: "8080" }));
+  const needed = readSetting("SHOPMESH_SERVICES", { default: "" });
   const handed = isHanded(readSetting("SHOPMESH_PUBLIC_SOCKET", { default: "own" }));
   const { instance, version, logLevel } = config;
   const log = createLogger({ workload: "gateway", instance, version, level: logLevel });
@@ -27,6 +28,7 @@ try {
     port,
     socket: handed ? await receivePublicSocket() : undefined,
     contracts,
+    needed: needed === "" ? undefined : needed.split(","),
     endpoints: mesh.endpoints,
     payments: { handleWebhook, call: (options) => mesh.background({ name: "webhook", ...options }) },
     certificates: mesh.certificates,

@@ -59,6 +59,22 @@ test("tells the health of the whole and of each public service, as the owners te
   await eventually(() => check(client, "")).toBe(ServingStatus.SERVING);
 });
 
+test("the shop serves without a service that is not needed: its contract may be there first", async () => {
+  const toys = await startToyBackend();
+  cleanup.add(() => toys.kill());
+  const gateway = await startTestGateway(cleanup, {
+    contracts: [toyContract, { ...toyContract, name: "game.v1.GameService", owner: "games" }],
+    needed: ["toy", "control"],
+    targets: { toy: [toys.address] },
+    limits: { healthRetryMs: 50 },
+  });
+  const client = healthClient(gateway.address);
+  await eventually(() => check(client, "")).toBe(ServingStatus.SERVING);
+  expect(await check(client, "game.v1.GameService")).toBe(ServingStatus.NOT_SERVING);
+  toys.health.setServing(false);
+  await eventually(() => check(client, "")).toBe(ServingStatus.NOT_SERVING);
+});
+
 test("lets callers watch it", async () => {
   const { games, client } = await startTwo();
   await eventually(() => check(client, "")).toBe(ServingStatus.SERVING);

@@ -60,6 +60,7 @@ export interface TestGatewayOptions {
   /** … or a source that tells changes. */
   readonly endpoints?: EndpointSource;
   readonly contracts?: readonly RoutedContract[];
+  readonly needed?: readonly string[];
   readonly limits?: Partial<GatewayLimits>;
   readonly descriptors?: () => Uint8Array;
   /** Who takes webhooks in; nobody is there unless given. */
@@ -92,6 +93,7 @@ export async function startTestGateway(cleanup: Cleanup, options: TestGatewayOpt
     stats,
     log: { info: write, warn: write, error: write },
     // Shutdown is waited for by each test; those that test it set their own.
+    needed: options.needed,
     limits: { shutdownMs: 500, goawayPauseMs: 20, ...options.limits },
   });
   cleanup.add(() => gateway.close());
