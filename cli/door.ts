@@ -4,6 +4,8 @@ import { implement } from "#mesh/contract/contract.ts";
 import { deriveJoinKey } from "#mesh/identity/join-token.ts";
 import { createMeshNode, type MeshNode } from "#mesh/mesh.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
+import { isHeardOf } from "./checks/health.ts";
+import { loopback } from "./checks/ports.ts";
 import { supervisorEnv } from "./environment.ts";
 import { openLogFile } from "./logs/log-file.ts";
 import { createProcessLog, type ProcessLog } from "./logs/process-log.ts";
@@ -13,6 +15,7 @@ import type { Context } from "./run-context.ts";
 import { createChanges } from "./supervisor/changes.ts";
 import { createCrew } from "./supervisor/crew.ts";
 import { supervisorHandlers } from "./supervisor/handlers.ts";
+import { HANG_SECONDS, watchForHangs } from "./supervisor/hang-watch.ts";
 import { controlView } from "./supervisor/mesh-view.ts";
 import { defaultRestartPolicy } from "./supervisor/restart-policy.ts";
 import { controlName, supervisorName } from "./topology.ts";
@@ -58,6 +61,23 @@ export async function openDoor(run: Run, context: Context): Promise<void> {
     await server.close();
   });
   run.setSupervisor(`${server.host}:${server.port}`);
+  watchControl(run, context, mesh);
+}
+
+/** Has control killed when it hangs, which is then started again: nobody else would end it. */
+function watchControl({ fleet }: Run, { clock, cleanup }: Context, { certificates }: MeshNode): void {
+  const ending = new AbortController();
+  cleanup.add("the watch over control", () => ending.abort());
+  void watchForHangs(
+    {
+      process: () => fleet.processes().find(({ name }) => name === controlName),
+      answers: ({ port }, timeoutMs) =>
+        isHeardOf(`${loopback}:${port}`, timeoutMs, { service: controlName, certificates }),
+      onHang: ({ name }) => fleet.kill(name, `has not answered for ${HANG_SECONDS} s`),
+      clock,
+    },
+    ending.signal,
+  );
 }
 
 async function joinMesh(

@@ -1,6 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type ChannelCredentials, credentials, Metadata, status } from "@grpc/grpc-js";
-import { HealthCheckResponse_ServingStatus, HealthClient } from "#gen/grpc/health/v1/health.ts";
+import {
+  type HealthCheckResponse,
+  HealthCheckResponse_ServingStatus,
+  HealthClient,
+} from "#gen/grpc/health/v1/health.ts";
 import { systemClock } from "#mesh/clock.ts";
 import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import { WorkloadChannelCredentials } from "#mesh/rpc/credentials.ts";
@@ -21,18 +25,28 @@ export interface Peer {
  * Asks whoever listens at `host:port` by `grpc.health.v1`: in the clear, or the service that it is to be. Never rejects;
  * takes at most `timeoutMs`.
  */
-export function checkHealth(address: string, timeoutMs: number, peer?: Peer): Promise<Health> {
+export async function checkHealth(address: string, timeoutMs: number, peer?: Peer): Promise<Health> {
+  const answer = await ask(address, timeoutMs, peer);
+  if (typeof answer !== "number") {
+    return answer.status === HealthCheckResponse_ServingStatus.SERVING ? "SERVING" : "NOT_SERVING";
+  }
+  return answer === status.UNAVAILABLE || answer === status.DEADLINE_EXCEEDED ? "UNREACHABLE" : "NOT_SERVING";
+}
+
+/** Whether anything came back in time, and be it a refusal: what hangs says nothing at all. Never rejects. */
+export async function isHeardOf(address: string, timeoutMs: number, peer: Peer): Promise<boolean> {
+  return (await ask(address, timeoutMs, peer)) !== status.DEADLINE_EXCEEDED;
+}
+
+/** The answer, or the code of the failure. */
+function ask(address: string, timeoutMs: number, peer: Peer | undefined): Promise<HealthCheckResponse | status> {
   const secured = peer === undefined ? credentials.createInsecure() : credentialsFor(peer);
   const client = new HealthClient(address, secured, { "grpc.use_local_subchannel_pool": 1 });
   const deadline = systemClock.now().getTime() + timeoutMs;
   return new Promise((resolve) => {
     client.check({ service: "" }, new Metadata(), { deadline }, (error, response) => {
       client.close();
-      if (error === null) {
-        return resolve(response.status === HealthCheckResponse_ServingStatus.SERVING ? "SERVING" : "NOT_SERVING");
-      }
-      const silent = error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED;
-      resolve(silent ? "UNREACHABLE" : "NOT_SERVING");
+      resolve(error === null ? response : error.code);
     });
   });
 }

@@ -257,3 +257,17 @@ test("survives a flood of output, and keeps it within bounds", async () => {
   expect(statSync(`${path}.1`).size).toBeLessThanOrEqual(10 * 1024 * 1024);
   expect(output.text().length).toBeLessThan(5000);
 });
+
+test("starts again one that is killed because it hangs, and says why", async () => {
+  const { fleet, ready, output } = start([workshop.program("stuck", wellBehaved)]);
+  await ready;
+  const [before] = fleet.processes();
+  process.kill(before?.pid ?? 0, "SIGSTOP");
+  fleet.kill("stuck", "has not answered for 15 s");
+  await output.saw("stuck is ready again");
+  expect(output.text()).toContain("stuck has not answered for 15 s, and was killed; starting again in");
+  const [after] = fleet.processes();
+  expect(after).toMatchObject({ state: "ready", restarts: 1, lastExit: "has not answered for 15 s, and was killed" });
+  expect(after?.pid).not.toBe(before?.pid);
+  fleet.kill("nobody", "is not there");
+});

@@ -14,6 +14,8 @@ export interface Fleet {
    * ended before, and when the fleet is being stopped. What failed stands among the processes until it is removed.
    */
   start(programs: readonly Program[], options?: StartOptions): Promise<void>;
+  /** Kills a process, after which it is started again as after any end. Does nothing when there is none of that name. */
+  kill(name: string, why: string): void;
   /** Ends one process for good, in order. Does nothing when there is none of that name. */
   remove(name: string, options: StopOptions): Promise<void>;
   /** All programs that are kept running, in the order in which they stop. */
@@ -51,6 +53,7 @@ export function createFleet(options: FleetOptions): Fleet {
   let stopping = false;
   const processes = (): readonly ProcessStatus[] => members.map(({ process }) => process.status());
 
+  const find = (name: string): Member | undefined => members.find(({ process }) => process.program.name === name);
   const startOne = (program: Program, insist: boolean): Member => {
     const log = openProcessLog(program.name, options);
     const onEvent = (event: ProcessEvent, status: ProcessStatus): void => {
@@ -73,8 +76,9 @@ export function createFleet(options: FleetOptions): Fleet {
       options.onChange();
       await Promise.all(started.map(checkFirstStart));
     },
+    kill: (name, why) => find(name)?.process.kill(why),
     async remove(name, stopOptions) {
-      const member = members.find(({ process }) => process.program.name === name);
+      const member = find(name);
       if (member === undefined) return;
       await end(member, stopOptions);
       members = members.filter((other) => other !== member);

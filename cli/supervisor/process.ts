@@ -33,6 +33,8 @@ export interface Exit {
   readonly signal: string | undefined;
   /** Why it could not even be started. */
   readonly error: string | undefined;
+  /** Why we killed it, in words that follow its name; undefined when we did not, or only because it was to stop. */
+  readonly killedFor?: string | undefined;
 }
 
 export interface RunningProcess {
@@ -139,6 +141,7 @@ function killGroup(child: ChildProcess): void {
 /** `exit code 1`, `signal SIGKILL`: how it ended, for people. */
 export function describeExit(exit: Exit): string {
   if (exit.error !== undefined) return `could not be started: ${exit.error}`;
+  if (exit.killedFor !== undefined) return `${exit.killedFor}, and was killed`;
   if (exit.signal !== undefined) return `ended by signal ${exit.signal}`;
   return `exited with code ${exit.code ?? 0}`;
 }

@@ -55,6 +55,8 @@ export interface SupervisedProcess {
   status(): ProcessStatus;
   /** Settles with the first start: ready, or ended before. Later starts are reported as events alone. */
   readonly firstStart: Promise<FirstStart>;
+  /** Kills the process that runs, as when it had crashed: another is started. `why` follows its name in what people read. */
+  kill(why: string): void;
   /** Ends it for good. Idempotent. */
   stop(options: StopOptions): Promise<void>;
 }
@@ -80,6 +82,7 @@ export function supervise(options: SuperviseOptions): SupervisedProcess {
   const record = createRecord(options);
   const restartTimes = createRestartTimes(policy);
   let current: RunningProcess | undefined;
+  let killedFor: string | undefined;
 
   // One life of the process, from its start to its end.
   const live = async (): Promise<{ readonly exit: Exit; readonly wasReady: boolean; readonly livedMs: number }> => {
@@ -91,13 +94,15 @@ export function supervise(options: SuperviseOptions): SupervisedProcess {
     }
     const running = startProcess(program, env, options.log);
     current = running;
+    killedFor = undefined;
     record.began(running.pid);
     const wasReady = await readyInTime(running, policy.readyMs);
     if (wasReady && !stopping.signal.aborted) {
       record.enter("ready", { kind: "ready", afterMs: performance.now() - begin });
       firstStart.resolve({ ready: true });
     }
-    return { exit: await running.exited, wasReady, livedMs: performance.now() - begin };
+    const exit = await running.exited;
+    return { exit: { ...exit, killedFor }, wasReady, livedMs: performance.now() - begin };
   };
   const run = async (): Promise<void> => {
     for (;;) {
@@ -121,6 +126,10 @@ export function supervise(options: SuperviseOptions): SupervisedProcess {
     program,
     status: record.status,
     firstStart: firstStart.promise,
+    kill(why) {
+      killedFor = why;
+      current?.kill();
+    },
     async stop(stopOptions) {
       stopping.abort();
       await current?.stop(stopOptions);
