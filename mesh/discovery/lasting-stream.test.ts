@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { LastingStream } from "./lasting-stream.ts";
+import { meshFailure } from "#mesh/contract/errors.ts";
+import { LastingStream, StreamLost } from "./lasting-stream.ts";
 
 beforeEach(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
 afterEach(() => vi.useRealTimers());
@@ -44,6 +45,23 @@ test("opens at once, and comes back within a second after a stream broke, each a
     await pass(2);
     expect(opened).toHaveLength(2);
   }
+});
+
+test("tells of a loss that is to be expected in a line, and of a defect with all there is", async () => {
+  const { opened, warnings } = start();
+  const away = meshFailure("SERVICE_UNAVAILABLE", "control cannot be reached");
+  const defect = new TypeError("undefined is no function");
+  for (const error of [away, new StreamLost("control answers no report any more"), defect]) {
+    opened.at(-1)?.answer();
+    opened.at(-1)?.fail(error);
+    await pass(2_000);
+  }
+  const lost = "control is lost; going on with what is known";
+  expect(warnings).toEqual([
+    [{ stream: "test", reason: "SERVICE_UNAVAILABLE", cause: "control cannot be reached" }, lost],
+    [{ stream: "test", cause: "control answers no report any more" }, lost],
+    [{ stream: "test", err: defect }, lost],
+  ]);
 });
 
 test("counts a stream that broke as soon as it stood as a failure", async () => {

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { RpcError } from "#mesh/contract/errors.ts";
 import { random as chance } from "#mesh/random.ts";
 
 export interface LastingStreamOptions {
@@ -83,7 +84,7 @@ export class LastingStream {
 
   #begin(): void {
     const controller = new AbortController();
-    const tooLate = setTimeout(() => controller.abort(new Error("no answer came")), ESTABLISH_MS);
+    const tooLate = setTimeout(() => controller.abort(new StreamLost("no answer came")), ESTABLISH_MS);
     const attempt: Attempt = { controller, tooLate, establishedAtMs: 0 };
     this.#pending = attempt;
     const established = (): void => this.#established(attempt);
@@ -113,14 +114,14 @@ export class LastingStream {
       this.#current = undefined;
       // Its successor is on the way already.
       if (this.#held || this.#pending !== undefined) return;
-      log.warn({ stream: name, err: error }, "control is lost; going on with what is known");
+      log.warn({ stream: name, ...causeOf(error) }, "control is lost; going on with what is known");
       if (performance.now() - attempt.establishedAtMs >= STEADY_MS) this.#failures = 0;
       this.#beginIn(this.#failures === 0 ? FIRST_RETRY_MS * random() : this.#backoffMs());
       this.#failures += 1;
     } else if (attempt === this.#pending) {
       this.#pending = undefined;
       // One line for an outage, not one for each try.
-      if (this.#failures === 0) log.warn({ stream: name, err: error }, "control cannot be reached");
+      if (this.#failures === 0) log.warn({ stream: name, ...causeOf(error) }, "control cannot be reached");
       this.#failures += 1;
       this.#beginIn(this.#backoffMs());
     }
@@ -129,6 +130,18 @@ export class LastingStream {
   #backoffMs(): number {
     return Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** this.#failures) * this.#options.random();
   }
+}
+
+/** A stream that control ended, or that nobody answers on, was undone. To be told in a line: it is expected. */
+export class StreamLost extends Error {
+  override readonly name = "StreamLost";
+}
+
+/** In words when it is a failure that must be expected, and with its stack when it is a defect. */
+function causeOf(error: unknown): Readonly<Record<string, unknown>> {
+  if (error === undefined) return { reason: "it was ended" };
+  if (error instanceof RpcError) return { reason: error.reason, cause: error.message };
+  return error instanceof StreamLost ? { cause: error.message } : { err: error };
 }
 
 function abandon({ controller, tooLate }: Attempt): void {

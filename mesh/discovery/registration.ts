@@ -3,7 +3,7 @@ import { type Instance, InstanceState, type InstanceStats } from "#gen/mesh/v1/i
 import type { RegistryService } from "#gen/mesh/v1/registry_service.contract.ts";
 import type { RegisterRequest } from "#gen/mesh/v1/registry_service.ts";
 import type { Client } from "#mesh/contract/contract.ts";
-import { LastingStream, type OpenStream, STREAM_TIMEOUT_MS } from "#mesh/discovery/lasting-stream.ts";
+import { LastingStream, type OpenStream, STREAM_TIMEOUT_MS, StreamLost } from "#mesh/discovery/lasting-stream.ts";
 import { createSignal, within } from "#mesh/discovery/signal.ts";
 import type { OwnCall } from "#mesh/rpc/call.ts";
 import type { BackgroundOptions } from "#mesh/rpc/call-context.ts";
@@ -128,7 +128,7 @@ class StreamRegistration implements Registration {
     yield { content: { $case: "instance", value: instance } };
     while (!stream.over) {
       const rung = this.#news.next();
-      if (stream.unanswered >= MAX_UNANSWERED) throw new Error("control answers no report any more");
+      if (stream.unanswered >= MAX_UNANSWERED) throw new StreamLost("control answers no report any more");
       stream.unanswered += 1;
       yield { content: { $case: "report", value: { state: this.#state, stats: stats() } } };
       await within(REPORT_EVERY_MS, rung);
