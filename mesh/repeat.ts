@@ -6,6 +6,12 @@ export interface Background {
   close(): Promise<void>;
 }
 
+/** Work in rounds, of which the next can be had sooner. */
+export interface Repeating extends Background {
+  /** Begins a round now, or right after the one that runs: what was there before this call, a whole round will see. */
+  wake(): void;
+}
+
 export interface RepeatOptions {
   /** What it is, for the log. */
   readonly name: string;
@@ -18,10 +24,11 @@ export interface RepeatOptions {
  * Does `round` again and again, one at a time, first after `everyMs`. A round that throws is logged, and the next comes
  * all the same. `signal` aborts when the owner closes, for rounds that take long.
  */
-export function repeat(options: RepeatOptions, round: (signal: AbortSignal) => Promise<void>): Background {
+export function repeat(options: RepeatOptions, round: (signal: AbortSignal) => Promise<void>): Repeating {
   const { name, everyMs, log } = options;
   const closing = new AbortController();
-  let running: Promise<void> = Promise.resolve();
+  let running: Promise<void> | undefined;
+  let again = false;
   let timer = setTimeout(start, everyMs);
 
   function start(): void {
@@ -29,15 +36,27 @@ export function repeat(options: RepeatOptions, round: (signal: AbortSignal) => P
   }
 
   async function run(): Promise<void> {
-    try {
-      await round(closing.signal);
-    } catch (error) {
-      if (!closing.signal.aborted) log.warn({ err: error, job: name }, `${name} failed; trying again later`);
-    }
+    do {
+      again = false;
+      try {
+        await round(closing.signal);
+      } catch (error) {
+        if (!closing.signal.aborted) log.warn({ err: error, job: name }, `${name} failed; trying again later`);
+        break;
+      }
+    } while (again && !closing.signal.aborted);
+    running = undefined;
     if (!closing.signal.aborted) timer = setTimeout(start, everyMs);
   }
 
   return {
+    wake: () => {
+      if (closing.signal.aborted) return;
+      again = true;
+      if (running !== undefined) return;
+      clearTimeout(timer);
+      start();
+    },
     close: async () => {
       closing.abort();
       clearTimeout(timer);

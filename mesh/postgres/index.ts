@@ -2,6 +2,7 @@
 export { type Database, type Opened, openDatabase, type Queryable } from "./database.ts";
 export { isCheckViolation, isUniqueViolation } from "./errors.ts";
 export { migrate } from "./migrate.ts";
-export { once, principalOf } from "./once.ts";
+export { once, principalOf, requestIdReused } from "./once.ts";
 export { startOnceSweep } from "./once-sweep.ts";
+export { expectSameRequest, type RequestKey, requestKeyOf, runChange } from "./request-keys.ts";
 export type { OwnTransaction, Transaction, TransactionOptions } from "./transaction.ts";

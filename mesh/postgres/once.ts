@@ -46,7 +46,7 @@ export async function once<Request extends { readonly requestId: string }, Respo
     async (tx, opened) => {
       const stored = storedAnswer(opened);
       if (stored !== undefined) {
-        if (!stored.request_sha256.equals(requestHash)) throw reused(request.requestId);
+        if (!stored.request_sha256.equals(requestHash)) throw requestIdReused(request.requestId);
         // These bytes are what encodeResponse of the same method made of a Response.
         return method.decodeResponse(stored.response) as Response;
       }
@@ -107,7 +107,8 @@ function storedAnswer([, rows]: Opened): StoredAnswer | undefined {
   return rows?.[0] as StoredAnswer | undefined;
 }
 
-function reused(requestId: string): Error {
+/** The failure of a request whose id came before with another request. */
+export function requestIdReused(requestId: string): Error {
   return meshFailure("REQUEST_ID_REUSED", "This request_id came before with another request; nothing was done.", {
     metadata: { request_id: requestId },
   });

@@ -9,13 +9,20 @@ import type {
 } from "#gen/shop/inventory/v1/inventory_service.ts";
 import type { Reservation } from "#gen/shop/inventory/v1/stock.ts";
 import { failures, meshFailure, type RpcError } from "#mesh/contract/errors.ts";
-import type { Opened, OwnTransaction } from "#mesh/postgres/index.ts";
+import {
+  expectSameRequest,
+  type Opened,
+  type OwnTransaction,
+  type RequestKey,
+  requestIdReused,
+  requestKeyOf,
+  runChange,
+} from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Deps } from "./deps.ts";
 import { checkHold, type HoldError, planCommit, planRelease, type ReservationState } from "./domain.ts";
 import { expireDue } from "./expiry.ts";
 import { reservationMessage } from "./messages.ts";
-import { expectSameRequest, type RequestKey, requestIdReused, requestKeyOf, runChange } from "./requests.ts";
 import { lockStock } from "./store.ts";
 import * as store from "./store-reservations.ts";
 
@@ -151,7 +158,7 @@ async function settle(
       store.lockReservation(tx, request.reservationId),
       store.findSettled(tx, key, to),
     ]);
-    if (settledId !== undefined && settledId !== request.reservationId) throw requestIdReused(key);
+    if (settledId !== undefined && settledId !== request.reservationId) throw requestIdReused(key.requestId);
     if (row === undefined) throw fail("RESERVATION_NOT_FOUND", "There is no such reservation.");
     if (settledId !== undefined) return asSettled(row);
     const settlement = to === "COMMITTED" ? planCommit(row.state) : planRelease(row.state);

@@ -4,12 +4,17 @@ import type {
   RestockReservationResponse,
 } from "#gen/shop/inventory/v1/inventory_service.ts";
 import { failures, type RpcError } from "#mesh/contract/errors.ts";
-import type { OwnTransaction } from "#mesh/postgres/index.ts";
+import {
+  expectSameRequest,
+  type OwnTransaction,
+  type RequestKey,
+  requestKeyOf,
+  runChange,
+} from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Deps } from "./deps.ts";
 import { planRestock, type ReservationLine, type RestockPlan } from "./domain.ts";
 import { reservationMessage } from "./messages.ts";
-import { expectSameRequest, type RequestKey, requestKeyOf, runChange } from "./requests.ts";
 import * as store from "./store-reservations.ts";
 import * as restockStore from "./store-restock.ts";
 

@@ -1,6 +1,5 @@
-import type { Opened, OwnTransaction, Queryable, TransactionOptions } from "#mesh/postgres/index.ts";
+import type { Opened, OwnTransaction, Queryable, RequestKey, TransactionOptions } from "#mesh/postgres/index.ts";
 import type { HoldError, ReservationLine, ReservationState } from "./domain.ts";
-import type { RequestKey } from "./requests.ts";
 import { GET_STOCK, type StockRow } from "./store.ts";
 
 export interface ReservationRow {

@@ -1,6 +1,5 @@
-import type { OwnTransaction, Queryable } from "#mesh/postgres/index.ts";
+import type { OwnTransaction, Queryable, RequestKey } from "#mesh/postgres/index.ts";
 import type { HoldLine } from "./domain.ts";
-import type { RequestKey } from "./requests.ts";
 import type { ReservationRow } from "./store-reservations.ts";
 
 /** What a request that took units back left behind. */

@@ -1,7 +1,8 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { MAX_WATCHES } from "#mesh/changes.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
-import { MAX_WATCHES, startOrderChanges } from "./changes.ts";
+import { startOrderChanges } from "./changes.ts";
 import { changesSince, type Order } from "./domain-order.ts";
 import * as store from "./store.ts";
 import { advanceOrder } from "./store-saga.ts";

@@ -1,15 +1,9 @@
 import { createHash } from "node:crypto";
 import { systemClock } from "#mesh/clock.ts";
-import { meshFailure } from "#mesh/contract/errors.ts";
-import {
-  type Database,
-  isUniqueViolation,
-  type Opened,
-  type OwnTransaction,
-  principalOf,
-  type TransactionOptions,
-} from "#mesh/postgres/index.ts";
-import type { Call } from "#mesh/rpc/call.ts";
+import type { Database, Opened } from "./database.ts";
+import { isUniqueViolation } from "./errors.ts";
+import { type OnceCall, principalOf, requestIdReused } from "./once.ts";
+import type { OwnTransaction, TransactionOptions } from "./transaction.ts";
 
 /** A request as it is kept with what it changed, for as long as that: what its copies are known by. */
 export interface RequestKey {
@@ -19,21 +13,14 @@ export interface RequestKey {
 }
 
 /** The key of a call's request. */
-export function requestKeyOf(call: Call, request: { readonly requestId: string }): RequestKey {
+export function requestKeyOf(call: OnceCall, request: { readonly requestId: string }): RequestKey {
   const requestSha256 = createHash("sha256").update(call.method.encodeRequest(request)).digest();
   return { principal: principalOf(call), requestId: request.requestId, requestSha256 };
 }
 
 /** Throws REQUEST_ID_REUSED unless what is kept under the key's id came of the very same request. */
 export function expectSameRequest(key: RequestKey, kept: { readonly requestSha256: Buffer }): void {
-  if (!kept.requestSha256.equals(key.requestSha256)) throw requestIdReused(key);
-}
-
-/** The failure of a request whose id came before with another request. */
-export function requestIdReused({ requestId }: RequestKey): Error {
-  return meshFailure("REQUEST_ID_REUSED", "This request_id came before with another request; nothing was done.", {
-    metadata: { request_id: requestId },
-  });
+  if (!kept.requestSha256.equals(key.requestSha256)) throw requestIdReused(key.requestId);
 }
 
 /**
@@ -43,7 +30,7 @@ export function requestIdReused({ requestId }: RequestKey): Error {
  */
 export async function runChange<T>(
   db: Database,
-  call: Call,
+  call: OnceCall,
   work: (tx: OwnTransaction, opened: Opened) => Promise<T>,
   opening: TransactionOptions["opening"] = [],
 ): Promise<T> {
