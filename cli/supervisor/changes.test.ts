@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { ProcessState } from "#gen/mesh/supervisor/v1/supervisor_service.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
+import { deferred } from "../deferred.ts";
 import { startTestSupervisor, stepsOf, type TestSupervisor, wellBehavedService } from "../testing/test-supervisor.ts";
+import { createChanges } from "./changes.ts";
 
 let supervisor: TestSupervisor;
 
@@ -87,6 +89,25 @@ test("makes one change of a service at a time, and those of others meanwhile", a
   const stopped = expect(steps).rejects.toMatchObject({ code: "UNAVAILABLE" });
   await supervisor.stop();
   await stopped;
+});
+
+test("knows a change by its request as long as it goes on, however many others end meanwhile", async () => {
+  supervisor = await startTestSupervisor();
+  const changes = createChanges();
+  const request = (service: string, id = requestId()) => ({
+    ...{ method: "scale", caller: "operator", body: "", service },
+    requestId: id,
+  });
+  const done = deferred<string>();
+  const slow = request("cart");
+  const first = changes.begin(slow, () => done.promise);
+  for (let other = 0; other < 250; other += 1) {
+    await changes.begin(request("orders"), async () => "done").outcome;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(changes.begin(slow, async () => "begun a second time")).toBe(first);
+  done.resolve("done");
+  expect(await first.outcome).toBe("done");
 });
 
 test("refuses what it does not know, and what there is no room for", async () => {

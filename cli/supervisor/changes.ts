@@ -40,7 +40,7 @@ export interface Changes {
   stop(): void;
 }
 
-/** How many changes that succeeded are remembered; the oldest are forgotten first. */
+/** How many changes that succeeded are remembered; those that ended first are forgotten first. */
 const maxRemembered = 200;
 
 interface Known {
@@ -52,10 +52,14 @@ export function createChanges(): Changes {
   const ending = new AbortController();
   const known = new Map<string, Known>();
   const busy = new Set<string>();
-  const forget = (): void => {
-    for (const key of known.keys()) {
-      if (known.size <= maxRemembered) return;
-      known.delete(key);
+  /** Those that succeeded, in the order in which they did. */
+  const over = new Set<string>();
+  const remember = (key: string): void => {
+    over.add(key);
+    for (const oldest of over) {
+      if (over.size <= maxRemembered) return;
+      over.delete(oldest);
+      known.delete(oldest);
     }
   };
   return {
@@ -74,10 +78,12 @@ export function createChanges(): Changes {
       const change = createChange(work, ending.signal);
       known.set(key, { body, change });
       void change.outcome
-        // What failed did nothing that lasts: it may be asked for again.
-        .catch(() => known.delete(key))
-        .finally(() => busy.delete(service))
-        .then(forget);
+        .then(
+          () => remember(key),
+          // What failed did nothing that lasts: it may be asked for again.
+          () => known.delete(key),
+        )
+        .finally(() => busy.delete(service));
       return change;
     },
     stop: () => ending.abort(),
