@@ -6,6 +6,7 @@ import {
 } from "#gen/mesh/supervisor/v1/supervisor_service.ts";
 import type { Handlers } from "#mesh/contract/contract.ts";
 import type { Call } from "#mesh/rpc/call.ts";
+import { messageOf } from "../operator-error.ts";
 import type { Release, ReleaseStore } from "../releases/store.ts";
 import type { Kind } from "../topology.ts";
 import { checkCanary, endCanary, startCanary } from "./canary.ts";
@@ -117,9 +118,14 @@ async function takeRelease(
   return taken.value;
 }
 
-async function prune({ releases, crew }: SupervisorDeps, kind: Kind): Promise<void> {
+/** Never rejects: the change is made, and what was left over is found by the next one. */
+async function prune({ releases, crew, say }: SupervisorDeps, kind: Kind): Promise<void> {
   const inUse = [crew.release(kind), ...crew.instances(kind).map(({ release }: Instance) => release)];
-  await releases.prune(kind.name, new Set(inUse.map(({ version }) => version)));
+  try {
+    await releases.prune(kind.name, new Set(inUse.map(({ version }) => version)));
+  } catch (error) {
+    say(`${kind.name}: old releases can't be removed: ${messageOf(error)}`);
+  }
 }
 
 /** Tells the operator at the terminal too. */

@@ -26,6 +26,15 @@ const crashes = `process.send({ type: "ready" }, () => process.exit(5));`;
 /** Never ends within a test: what is watched so long is watched until something happens. */
 const forLong = 600_000;
 
+test("succeeds also when the old releases cannot be removed, and says so", async () => {
+  supervisor = await startTestSupervisor();
+  supervisor.releases.prune = () => Promise.reject(new Error("it is read-only"));
+  supervisor.built.write("cart", wellBehavedService("v2"));
+  expect((await supervisor.rollOut("v2")).at(-1)).toBe("FINISHED");
+  expect(supervisor.instances()).toEqual(["cart-2 v2"]);
+  expect(supervisor.output.text()).toContain("cart: old releases can't be removed: it is read-only");
+});
+
 test("brings in one new instance after the other, each before an old one ends", async () => {
   const { built, rollOut, instances, output } = await start({ instances: 2 });
   built.write("cart", wellBehavedService("v2"));

@@ -8,7 +8,7 @@ import { type Client, implement } from "#mesh/contract/contract.ts";
 import type { OwnCall } from "#mesh/rpc/call.ts";
 import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
 import { createPlaces, type Place } from "../places.ts";
-import { createReleaseStore, type Release } from "../releases/store.ts";
+import { createReleaseStore, type Release, type ReleaseStore } from "../releases/store.ts";
 import { createChanges } from "../supervisor/changes.ts";
 import { type Crew, createCrew } from "../supervisor/crew.ts";
 import { createFleet, type Fleet } from "../supervisor/fleet.ts";
@@ -29,6 +29,7 @@ export interface TestSupervisor {
   readonly fleet: Fleet;
   readonly crew: Crew;
   readonly control: PlayedControl;
+  readonly releases: ReleaseStore;
   readonly output: CapturedOutput;
   call(signal?: AbortSignal): OwnCall;
   /** The instances of a service as `cart-1 v1`. */
@@ -96,6 +97,7 @@ export async function startTestSupervisor({
     fleet,
     crew,
     control,
+    releases,
     output,
     call,
     instances: (service = "cart") =>
