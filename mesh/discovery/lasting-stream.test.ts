@@ -128,17 +128,40 @@ test("goes on with its successor when the old stream breaks first", async () => 
   expect(opened[1]?.signal.aborted).toBe(false);
 });
 
-test("begins nothing further when held, and keeps what is open until closed", async () => {
+test("begins nothing further when held, and keeps what is open or on its way until closed", async () => {
   const { stream, opened } = start();
   opened[0]?.answer();
   await pass(300_000);
   stream.hold();
-  expect(opened.map(({ signal }) => signal.aborted)).toEqual([false, true]);
+  expect(opened.map(({ signal }) => signal.aborted)).toEqual([false, false]);
+  opened[1]?.answer();
+  expect(opened.map(({ signal }) => signal.aborted)).toEqual([true, false]);
   await pass(1_000_000);
   expect(opened).toHaveLength(2);
   stream.close();
-  expect(opened[0]?.signal.aborted).toBe(true);
+  expect(opened[1]?.signal.aborted).toBe(true);
   await pass(1_000_000);
   expect(opened).toHaveLength(2);
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test("begins one at once when it is held while there is none, and that is the last", async () => {
+  const { stream, opened } = start();
+  opened[0]?.answer();
+  opened[0]?.fail(new Error("broken"));
+  await pass(0);
+  stream.hold();
+  expect(opened).toHaveLength(2);
+  opened[1]?.fail(new Error("nobody there"));
+  await pass(1_000_000);
+  stream.hold();
+  expect(opened).toHaveLength(2);
+  stream.close();
+});
+
+test("begins none when it is held after it was closed", () => {
+  const { stream, opened } = start();
+  stream.close();
+  stream.hold();
+  expect(opened).toHaveLength(1);
 });

@@ -62,19 +62,22 @@ export class LastingStream {
     this.#begin();
   }
 
-  /** Begins no further stream. The one that is open stays. */
+  /** From now on begins no further stream, but one at once if there is none. What is open or on its way stays. */
   hold(): void {
+    if (this.#held) return;
     this.#held = true;
     clearTimeout(this.#timer);
-    const pending = this.#pending;
-    this.#pending = undefined;
-    if (pending !== undefined) abandon(pending);
+    if (this.#current === undefined && this.#pending === undefined) this.#begin();
   }
 
   /** Ends it. Idempotent. */
   close(): void {
-    this.hold();
-    if (this.#current !== undefined) abandon(this.#current);
+    this.#held = true;
+    clearTimeout(this.#timer);
+    const [current, pending] = [this.#current, this.#pending];
+    this.#pending = undefined;
+    if (current !== undefined) abandon(current);
+    if (pending !== undefined) abandon(pending);
   }
 
   #beginIn(delayMs: number): void {

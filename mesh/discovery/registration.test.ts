@@ -158,11 +158,88 @@ test.each<[string, number, (stream: Stream) => void]>([
   expect(left).toBe(true);
 });
 
-test("leaves at once where control never answered, and comes back no more", async () => {
-  const { registration, streams } = start();
-  await registration.leave();
+/** Says that it leaves; `left` tells whether it has. */
+function leave({ registration }: Pick<ReturnType<typeof start>, "registration">): { readonly left: () => boolean } {
+  let left = false;
+  void registration.leave().then(() => {
+    left = true;
+  });
+  return { left: () => left };
+}
+
+/** Registered for so long that another stream is on its way. */
+async function renewing() {
+  const started = await registered();
+  for (let seconds = 0; started.streams.length < 2 && seconds < 600; seconds++) {
+    started.stream.answer();
+    await pass(1_000);
+  }
+  const next = started.streams[1];
+  if (next === undefined) throw new Error("no further stream was opened");
+  return { ...started, next };
+}
+
+test.each<[string, (streams: { readonly stream: Stream; readonly next: Stream }) => Promise<void>]>([
+  ["before the other stands", async () => {}],
+  [
+    "after the old one has ended",
+    async ({ stream }) => {
+      stream.fail();
+      await pass(0);
+    },
+  ],
+])("says that it leaves while one stream takes the place of another, %s", async (_, then) => {
+  const started = await renewing();
+  const { next } = started;
+  await then(started);
+  const { left } = leave(started);
+  await pass(0);
+  expect(reports(next).at(-1)?.[0]).toBe(InstanceState.DRAINING);
+  next.answer();
+  started.stream.fail();
+  await pass(1_500);
+  expect(left()).toBe(false);
+  next.answer({ drained: true });
+  await pass(0);
+  expect(left()).toBe(true);
+  expect(started.streams).toHaveLength(2);
+});
+
+test("opens one more stream at once to say that it leaves when the last has just broken", async () => {
+  const started = await registered();
+  started.stream.fail();
+  await pass(0);
+  const { left } = leave(started);
+  await pass(0);
+  const next = started.streams[1];
+  expect(next && reports(next)).toMatchObject([[InstanceState.DRAINING, expect.anything()]]);
+  expect(left()).toBe(false);
+  next?.answer({ drained: true });
+  await pass(0);
+  expect(left()).toBe(true);
+});
+
+test("leaves within a second where control never answered, and comes back no more", async () => {
+  const started = start();
+  const { left } = leave(started);
+  await pass(999);
+  expect(left()).toBe(false);
+  await pass(1);
+  expect(left()).toBe(true);
   await pass(60_000);
-  expect(streams).toHaveLength(1);
+  expect(started.streams).toHaveLength(1);
+});
+
+test("leaves at once where control cannot be reached", async () => {
+  const started = start();
+  await pass(0);
+  started.streams[0]?.fail();
+  await pass(0);
+  const { left } = leave(started);
+  await pass(0);
+  started.streams[1]?.fail();
+  await pass(0);
+  expect(left()).toBe(true);
 });
 
 test("waits to be known no longer than it was told", async () => {

@@ -16,7 +16,8 @@ export interface Registration {
   registered(timeoutMs: number): Promise<void>;
   /**
    * Leaves: resolves when nobody who was told in time calls the instance any more, at the latest after two seconds, and
-   * soon when control does not answer. Idempotent.
+   * sooner when control does not answer. While there is no stream by which to say so, or one is taking the place of
+   * another, it is said by the one that comes. Idempotent.
    */
   leave(): Promise<void>;
   /** Ends the stream: the instance is gone. Idempotent. */
@@ -37,8 +38,10 @@ const REPORT_EVERY_MS = 1_000;
 const MAX_UNANSWERED = 10;
 /** How long all callers together may take to turn away. */
 const LEAVE_MS = 2_000;
-/** How long control may take to answer that somebody leaves. */
+/** How long control may take to answer that somebody leaves … */
 const LEAVE_ANSWER_MS = 300;
+/** … and how long when a stream to it has to be opened before. */
+const LEAVE_OPEN_MS = 1_000;
 
 /** A process that no control plane knows of. */
 export const unregistered: Registration = {
@@ -60,7 +63,8 @@ class StreamRegistration implements Registration {
   readonly #answers = createSignal();
   readonly #kept: LastingStream;
   #state: InstanceState = InstanceState.SERVING;
-  #present: Stream | undefined;
+  /** Those that are open, or on their way: one, and two while one takes the place of another. */
+  readonly #streams = new Set<Stream>();
   #isDrained = false;
   #leaving: Promise<void> | undefined;
 
@@ -70,7 +74,7 @@ class StreamRegistration implements Registration {
   }
 
   isRegistered(): boolean {
-    return this.#present !== undefined && !this.#present.over;
+    return [...this.#streams].some(({ stands }) => stands);
   }
 
   async registered(timeoutMs: number): Promise<void> {
@@ -90,13 +94,15 @@ class StreamRegistration implements Registration {
   }
 
   async #leave(): Promise<void> {
-    this.#kept.hold();
     const startedAtMs = performance.now();
     this.#state = InstanceState.DRAINING;
-    for (let answered = false; this.isRegistered() && !this.#isDrained; answered = true) {
+    this.#kept.hold();
+    this.#news.ring();
+    const allStand = [...this.#streams].every(({ stands }) => stands);
+    const answerMs = allStand ? LEAVE_ANSWER_MS : LEAVE_OPEN_MS;
+    for (let answered = false; this.#streams.size > 0 && !this.#isDrained; answered = true) {
       const answer = this.#answers.next();
-      if (!answered) this.#news.ring();
-      const leftMs = answered ? startedAtMs + LEAVE_MS - performance.now() : LEAVE_ANSWER_MS;
+      const leftMs = answered ? startedAtMs + LEAVE_MS - performance.now() : answerMs;
       if (await within(leftMs, answer)) continue;
       this.#options.log.warn({ answered }, "leaving before everybody is known to have turned away");
       break;
@@ -106,17 +112,19 @@ class StreamRegistration implements Registration {
   async #open({ signal, established }: OpenStream): Promise<void> {
     const { registry, background } = this.#options;
     const call = background({ name: "registration", timeoutMs: STREAM_TIMEOUT_MS, signal });
-    const stream: Stream = { over: false, unanswered: 0 };
+    const stream: Stream = { stands: false, over: false, unanswered: 0 };
+    this.#streams.add(stream);
     try {
       for await (const { drained } of registry.register(this.#requests(stream), call)) {
         established();
-        this.#present = stream;
+        stream.stands = true;
         stream.unanswered = 0;
         this.#isDrained ||= drained;
         this.#answers.ring();
       }
     } finally {
       stream.over = true;
+      this.#streams.delete(stream);
       this.#news.ring();
       this.#answers.ring();
       call.done();
@@ -138,6 +146,8 @@ class StreamRegistration implements Registration {
 
 /** One stream, as long as it lives. */
 interface Stream {
+  /** Control has answered by it. */
+  stands: boolean;
   over: boolean;
   /** Reports since the last answer. */
   unanswered: number;
