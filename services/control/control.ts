@@ -146,7 +146,9 @@ async function openRegistry({ path }: Folder, now: Moment, log: Logger): Promise
   const term = nextTerm(before?.term ?? 0, now.time);
   const registry = createRegistry(before?.instances ?? [], now);
   const write = (): Promise<void> => file.write({ term, instances: registry.handedOut() });
-  // On disk before the first version is given out, so that no later term begins below it.
-  await write();
-  return { registry, term, writer: createSnapshotWriter({ write, log }) };
+  const writer = createSnapshotWriter({ write, log });
+  // On disk before the first version is given out, so that no later term begins below it. A disk that does not take it
+  // keeps nobody from coming back: by the clock the next term is above this one all the same.
+  await writer.written();
+  return { registry, term, writer };
 }

@@ -37,7 +37,7 @@ export interface AuthorityOptions {
   readonly onChange: () => void;
   /** Whether all watchers have acknowledged the authorities as they are. */
   readonly isKnown: () => boolean;
-  readonly log: Pick<Logger, "info">;
+  readonly log: Pick<Logger, "info" | "error">;
 }
 
 /** A certificate, and what it is trusted by. */
@@ -113,8 +113,14 @@ class KeptAuthority implements MeshAuthority {
     return this.#kept.value.trusted;
   }
 
+  /** Control can do without a written `trust.pem`, which `tick` tries again, but not without its own certificate. */
   async begin(): Promise<void> {
-    await this.#putInPlace();
+    try {
+      await this.#putInPlace();
+    } catch (error) {
+      if (this.#holder.current() === undefined) await this.#renewOwn();
+      this.#options.log.error({ err: error }, "trust.pem could not be written; trying again");
+    }
   }
 
   async issue(service: string, publicKey: UsableKey): Promise<Issued> {

@@ -4,6 +4,8 @@ import type { Logger } from "pino";
 export interface SnapshotWriter {
   /** Says that there is something new to write. */
   changed(): void;
+  /** The same, and resolves when it has been tried once. What fails is tried again. */
+  written(): Promise<void>;
   /** Resolves when all that changed is written, or could not be, which is tried once more. From then on nothing is. */
   close(): Promise<void>;
 }
@@ -47,11 +49,17 @@ export function createSnapshotWriter({ write, log }: SnapshotWriterOptions): Sna
     });
   };
 
+  const changed = (): void => {
+    if (isClosed) return;
+    isDirty = true;
+    if (writing === undefined && pause === undefined) start();
+  };
+
   return {
-    changed() {
-      if (isClosed) return;
-      isDirty = true;
-      if (writing === undefined && pause === undefined) start();
+    changed,
+    async written() {
+      changed();
+      await writing;
     },
     async close() {
       isClosed = true;
