@@ -5,4 +5,5 @@ export { migrate } from "./migrate.ts";
 export { once, principalOf, requestIdReused } from "./once.ts";
 export { startOnceSweep } from "./once-sweep.ts";
 export { expectSameRequest, type RequestKey, requestKeyOf, runChange } from "./request-keys.ts";
+export { sealingKey } from "./sealing-key.ts";
 export type { OwnTransaction, Transaction, TransactionOptions } from "./transaction.ts";

@@ -20,7 +20,30 @@ export interface ZoneArea {
   readonly countryCode: string;
   /** Empty for the whole country. */
   readonly postalPrefix: string;
+  /** Empty where the shop does not deliver. */
   readonly zone: string;
+}
+
+export type Speed = "STANDARD" | "EXPRESS";
+
+/** What sending over a distance costs at a speed, and how long it takes. */
+export interface Tariff {
+  readonly distance: Distance;
+  readonly speed: Speed;
+  /** Its name for people. */
+  readonly title: string;
+  /** In the smallest unit of the shop's currency, as all amounts; for goods of up to `includedGrams`. */
+  readonly basePrice: bigint;
+  readonly includedGrams: number;
+  /** For each `stepGrams` beyond them that are begun. */
+  readonly stepPrice: bigint;
+  readonly stepGrams: number;
+  /** What a litre of goods weighs at the least. */
+  readonly gramsPerLitre: number;
+  /** From which subtotal on sending costs nothing; undefined when it always costs something. */
+  readonly freeFromSubtotal: bigint | undefined;
+  readonly minDays: number;
+  readonly maxDays: number;
 }
 
 export type VehicleKind = "VAN" | "BIKE";
@@ -62,6 +85,7 @@ export interface Network {
   readonly depots: readonly Depot[];
   readonly zones: readonly Zone[];
   readonly areas: readonly ZoneArea[];
+  readonly tariffs: readonly Tariff[];
   readonly vehicles: readonly Vehicle[];
   /** In their order. */
   readonly rules: readonly SortingRule[];

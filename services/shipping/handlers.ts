@@ -2,14 +2,15 @@ import type { ShippingService } from "#gen/shop/shipping/v1/shipping_service.con
 import type { Handlers } from "#mesh/contract/contract.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import type { Deps } from "./deps.ts";
+import { quoteRates } from "./quote-rates.ts";
 
 /** The handlers of `shop.shipping.v1.ShippingService`. */
-export function shippingHandlers(_deps: Deps): Handlers<typeof ShippingService> {
+export function shippingHandlers(deps: Deps): Handlers<typeof ShippingService> {
   const notYet = (): never => {
     throw meshFailure("METHOD_UNKNOWN", "This version of shipping does not have it yet.");
   };
   return {
-    quoteRates: notYet,
+    quoteRates: quoteRates(deps),
     createShipment: notYet,
     getShipment: notYet,
     listShipments: notYet,

@@ -24,8 +24,11 @@ describe("the zone of an address", () => {
     expect(zoneOf(smallNetwork, { countryCode: "DE", postalCode })?.id).toBe(zone);
   });
 
-  it("is none in a country that is not served", () => {
+  it("is none in a country that is not served, and where a longer prefix says so", () => {
     expect(zoneOf(smallNetwork, { countryCode: "US", postalCode: "80331" })).toBeUndefined();
+    const areas = [...smallNetwork.areas, { countryCode: "DE", postalPrefix: "805", zone: "" }];
+    expect(zoneOf({ ...smallNetwork, areas }, { countryCode: "DE", postalCode: "80539" })).toBeUndefined();
+    expect(zoneOf({ ...smallNetwork, areas }, { countryCode: "DE", postalCode: "80331" })?.id).toBe("town-city");
   });
 });
 

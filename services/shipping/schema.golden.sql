@@ -178,6 +178,32 @@ create table sorting_settings (
   constraint sorting_settings_one_row_check CHECK (one_row)
 );
 
+create table tariffs (
+  distance text not null,
+  speed text not null,
+  title text not null,
+  base_price bigint not null,
+  included_grams integer not null,
+  step_price bigint not null,
+  step_grams integer not null,
+  grams_per_litre integer not null,
+  free_from_subtotal bigint,
+  min_days integer not null,
+  max_days integer not null,
+  constraint tariffs_pkey PRIMARY KEY (distance, speed),
+  constraint tariffs_base_price_check CHECK (base_price >= 0),
+  constraint tariffs_days CHECK (max_days >= min_days),
+  constraint tariffs_distance_check CHECK (distance = ANY (ARRAY['CITY'::text, 'REGION'::text, 'NEIGHBOUR'::text, 'EUROPE'::text])),
+  constraint tariffs_free_from_subtotal_check CHECK (free_from_subtotal >= 0),
+  constraint tariffs_grams_per_litre_check CHECK (grams_per_litre >= 0),
+  constraint tariffs_included_grams_check CHECK (included_grams >= 0),
+  constraint tariffs_min_days_check CHECK (min_days >= 0),
+  constraint tariffs_speed_check CHECK (speed = ANY (ARRAY['STANDARD'::text, 'EXPRESS'::text])),
+  constraint tariffs_step_grams_check CHECK (step_grams > 0),
+  constraint tariffs_step_price_check CHECK (step_price >= 0),
+  constraint tariffs_title_check CHECK (title <> ''::text)
+);
+
 create table tours (
   id text not null,
   vehicle text not null,
@@ -220,7 +246,7 @@ create table vehicles (
 create table zone_areas (
   country_code text not null,
   postal_prefix text not null,
-  zone text not null,
+  zone text,
   constraint zone_areas_pkey PRIMARY KEY (country_code, postal_prefix),
   constraint zone_areas_zone_fkey FOREIGN KEY (zone) REFERENCES zones(id),
   constraint zone_areas_country_code_check CHECK (country_code ~ '^[A-Z]{2}$'::text)

@@ -1,15 +1,30 @@
 import type { Database } from "#mesh/postgres/index.ts";
-import type { Depot, Network, SortingRule, SortingSettings, Vehicle, Zone, ZoneArea } from "./domain-network.ts";
+import type {
+  Depot,
+  Network,
+  SortingRule,
+  SortingSettings,
+  Tariff,
+  Vehicle,
+  Zone,
+  ZoneArea,
+} from "./domain-network.ts";
 
 /** The whole network. */
 export async function readNetwork(db: Database): Promise<Network> {
   return db.transaction(async (tx) => {
-    const [depots, zones, areas, vehicles, rules, [settings]] = await Promise.all([
+    const [depots, zones, areas, tariffs, vehicles, rules, [settings]] = await Promise.all([
       tx.query<Depot>("select id, title, central from depots order by id"),
       tx.query<Zone>("select id, title, depot, distance from zones order by id"),
       tx.query<ZoneArea>(
-        `select country_code as "countryCode", postal_prefix as "postalPrefix", zone
+        `select country_code as "countryCode", postal_prefix as "postalPrefix", coalesce(zone, '') as zone
          from zone_areas order by country_code, postal_prefix`,
+      ),
+      tx.query<TariffRow>(
+        `select distance, speed, title, base_price as "basePrice", included_grams as "includedGrams",
+           step_price as "stepPrice", step_grams as "stepGrams", grams_per_litre as "gramsPerLitre",
+           free_from_subtotal as "freeFromSubtotal", min_days as "minDays", max_days as "maxDays"
+         from tariffs order by distance, speed`,
       ),
       tx.query<Vehicle>(
         `select id, kind, depot, coalesce(to_depot, '') as "toDepot", capacity_grams as "capacityGrams",
@@ -28,6 +43,14 @@ export async function readNetwork(db: Database): Promise<Network> {
       ),
     ]);
     if (settings === undefined) throw new Error("sorting_settings has no row");
-    return { depots, zones, areas, vehicles, rules, settings };
+    return { depots, zones, areas, tariffs: tariffs.map(toTariff), vehicles, rules, settings };
   });
+}
+
+interface TariffRow extends Omit<Tariff, "freeFromSubtotal"> {
+  readonly freeFromSubtotal: bigint | null;
+}
+
+function toTariff({ freeFromSubtotal, ...row }: TariffRow): Tariff {
+  return { ...row, freeFromSubtotal: freeFromSubtotal ?? undefined };
 }

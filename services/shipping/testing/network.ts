@@ -1,4 +1,4 @@
-import type { Network, Vehicle } from "../domain-network.ts";
+import type { Network, Tariff, Vehicle } from "../domain-network.ts";
 
 const van = (vehicle: Pick<Vehicle, "id" | "depot" | "toDepot">): Vehicle => ({
   kind: "VAN",
@@ -9,6 +9,23 @@ const van = (vehicle: Pick<Vehicle, "id" | "depot" | "toDepot">): Vehicle => ({
   rideMinutes: 240,
   ...vehicle,
 });
+
+/** 5.00 for up to 1 kg, 1.00 for each kg beyond, and twice that for express; a litre counts for 200 g. */
+const tariff = (tariff: Pick<Tariff, "distance" | "speed">): Tariff => {
+  const times = tariff.speed === "EXPRESS" ? 2n : 1n;
+  return {
+    title: tariff.speed,
+    basePrice: 500n * times,
+    includedGrams: 1_000,
+    stepPrice: 100n * times,
+    stepGrams: 1_000,
+    gramsPerLitre: 200,
+    freeFromSubtotal: tariff.speed === "EXPRESS" ? undefined : 10_000n,
+    minDays: 1,
+    maxDays: tariff.speed === "EXPRESS" ? 2 : 4,
+    ...tariff,
+  };
+};
 
 /** Two depots: `hub`, the central one, and `town`, where a bike goes round too. */
 export const smallNetwork: Network = {
@@ -25,6 +42,11 @@ export const smallNetwork: Network = {
     { countryCode: "DE", postalPrefix: "", zone: "hub-region" },
     { countryCode: "DE", postalPrefix: "8", zone: "town-region" },
     { countryCode: "DE", postalPrefix: "80", zone: "town-city" },
+  ],
+  tariffs: [
+    tariff({ distance: "CITY", speed: "STANDARD" }),
+    tariff({ distance: "REGION", speed: "EXPRESS" }),
+    tariff({ distance: "REGION", speed: "STANDARD" }),
   ],
   vehicles: [
     van({ id: "van-hub-town", depot: "hub", toDepot: "town" }),

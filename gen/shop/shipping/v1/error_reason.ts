@@ -22,7 +22,10 @@ export const ErrorReason = {
   RATE_NOT_FOUND: 3,
   /** DESTINATION_NOT_SERVED - The shop does not deliver there. Metadata: `country_code`, `postal_code`. */
   DESTINATION_NOT_SERVED: 4,
-  /** GOODS_TOO_LARGE - One unit is too heavy or too large for every vehicle. Metadata: `sku`. */
+  /**
+   * GOODS_TOO_LARGE - One unit is too heavy or too large for every vehicle, or all together fill more than the 200 parcels of a shipment.
+   * Metadata: `sku`, the first that found no room.
+   */
   GOODS_TOO_LARGE: 5,
   /** ALREADY_LOADED - A parcel of the shipment is loaded, or further: it cannot be cancelled any more. Metadata: `state`, the shipment's. */
   ALREADY_LOADED: 6,

@@ -1,0 +1,49 @@
+import { Speed } from "#gen/shop/shipping/v1/shipment.ts";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
+import type { QuoteRatesRequest, QuoteRatesResponse } from "#gen/shop/shipping/v1/shipping_service.ts";
+import { failures, invalidArgument } from "#mesh/contract/errors.ts";
+import type { Deps } from "./deps.ts";
+import { zoneOf } from "./domain-network.ts";
+import { packGoods } from "./domain-packing.ts";
+import { offersFor } from "./domain-rates.ts";
+
+const fail = failures(ShippingService);
+
+const speeds = { STANDARD: Speed.STANDARD, EXPRESS: Speed.EXPRESS } as const;
+
+/** What it costs to send goods, in every way. Goods that could not be booked are not quoted, either. */
+export const quoteRates =
+  ({ network, sealRate, currencyCode }: Pick<Deps, "network" | "sealRate" | "currencyCode">) =>
+  async ({ address, lines, subtotal }: QuoteRatesRequest): Promise<QuoteRatesResponse> => {
+    if (address === undefined || subtotal === undefined)
+      throw new Error("A request without what it requires came through.");
+    if (subtotal.currencyCode !== currencyCode) {
+      const description = `the shop sells in ${currencyCode}`;
+      throw invalidArgument([{ field: "subtotal.currency_code", description, reason: "currency" }]);
+    }
+    const current = network.current();
+    const zone = zoneOf(current, address);
+    const offers =
+      zone === undefined ? [] : offersFor({ lines, subtotal: subtotal.minorUnits }, zone.distance, current.tariffs);
+    if (zone === undefined || offers.length === 0) {
+      const { countryCode, postalCode } = address;
+      throw fail("DESTINATION_NOT_SERVED", `The shop does not deliver to ${countryCode} ${postalCode}.`, {
+        country_code: countryCode,
+        postal_code: postalCode,
+      });
+    }
+    const packed = packGoods(lines, zone.distance, current);
+    if (!packed.ok) {
+      const { sku } = packed.error;
+      throw fail("GOODS_TOO_LARGE", `${sku} is more than any vehicle takes.`, { sku });
+    }
+    const rates = offers.map((offer) => ({
+      ...sealRate({ lines, address }, { ...offer, currencyCode }),
+      title: offer.title,
+      speed: speeds[offer.speed],
+      price: { currencyCode, minorUnits: offer.price },
+      minDays: offer.minDays,
+      maxDays: offer.maxDays,
+    }));
+    return { rates };
+  };
