@@ -85,7 +85,8 @@ async function joinMesh(
   { terminal }: Context,
 ): Promise<{ readonly mesh: MeshNode; readonly log: ProcessLog }> {
   const path = `${folder.logsDir}/${supervisorName}.log`;
-  const onError = (error: unknown): void => terminal.warn(`${path} can't be written any more: ${messageOf(error)}`);
+  const onError = (error: unknown): void =>
+    terminal.warn(`${path} can't be written; lines are lost until it can: ${messageOf(error)}`);
   const log = createProcessLog({ name: supervisorName, file: openLogFile(path, { onError }), terminal });
   const config = readMeshConfig(supervisorEnv(plan));
   // With the key, not one token: it is to find its way back also when the machine was asleep for hours.

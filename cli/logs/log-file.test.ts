@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -43,13 +43,27 @@ test("keeps one old file, and never grows beyond the bound", () => {
   expect(numbers).toEqual(Array.from({ length: numbers.length }, (_, index) => 50 - numbers.length + index));
 });
 
-test("reports a disk that fails once, and then writes no more", () => {
+test("goes on when a disk that failed takes lines again, and says how many were lost", () => {
   const errors: unknown[] = [];
-  const file = openLogFile(path, { maxBytes: 10, onError: (error) => errors.push(error) });
-  file.append("0123456789");
+  let nowMs = 0;
+  const file = openLogFile(path, { maxBytes: 10, onError: (error) => errors.push(error), nowMs: () => nowMs });
+  file.append("012345678\n");
   rmSync(dir, { recursive: true });
-  file.append("next");
-  file.append("and next");
+  file.append("lost\n");
+  file.append("lost\nlost\n");
+  mkdirSync(dir);
+  nowMs = 999;
+  file.append("lost\n");
+  nowMs = 1_000;
+  file.append("found\n");
+  file.append("again\n");
+  expect(readFileSync(`${path}.1`, "utf8")).toMatch(/^shopmesh: 4 lines could not be written here: ENOENT.*\nfound\n$/);
+  expect(readFileSync(path, "utf8")).toBe("again\n");
   expect(errors).toHaveLength(1);
+  rmSync(dir, { recursive: true });
+  file.append("lost\n");
+  expect(errors).toHaveLength(2);
+  mkdirSync(dir);
   file.close();
+  expect(readFileSync(path, "utf8")).toContain("1 lines could not be written here");
 });

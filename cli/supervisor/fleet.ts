@@ -118,7 +118,7 @@ function inOrderOfStop(one: Member, other: Member): number {
 function openProcessLog(name: string, options: FleetOptions): ProcessLog {
   const path = `${options.logsDir}/${name}.log`;
   const onError = (error: unknown): void =>
-    options.terminal.warn(`${path} can't be written any more: ${messageOf(error)}`);
+    options.terminal.warn(`${path} can't be written; lines are lost until it can: ${messageOf(error)}`);
   return createProcessLog({ name, file: openLogFile(path, { onError }), terminal: options.terminal });
 }
 
