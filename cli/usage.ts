@@ -13,10 +13,10 @@ the shop
 changes, without a failed call
   scale <service>=<n> …         run so many instances, 1 to 8
   restart <name>                restart a service, one instance after the other, or one process
-  rollout <service>             bring in another version, instance by instance; it goes back by itself when a new one
-                                fails, and exits with 1 then
-     --from <folder>            the folder of built programs to take it from [the one that \`up\` was started from]
-     --version <version>        the name of the version [that of the build itself]
+  rollout <service>             bring in what has been changed since, instance by instance; it goes back by itself when a
+                                new one fails, and exits with 1 then
+     --from <folder>            the dist folder of a checkout to take it from [the one that \`up\` was started from]
+     --version <version>        a version that was here before, or a name for the new one [the hash of its program]
   canary <service>              run one instance of another version beside the others; --from, --version as above
      --percent <n>              its share of the calls
      --header <x-name>=<value>  calls with this header go to it, whatever the share; can be repeated
