@@ -1,10 +1,9 @@
 import { readFile } from "node:fs/promises";
-import { createSecureContext } from "node:tls";
-import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
+import { Client, Metadata, status } from "@grpc/grpc-js";
 import { CertificateService } from "#gen/mesh/v1/certificate_service.contract.ts";
 import type { IssuedCertificate } from "#gen/mesh/v1/certificate_service.ts";
-import { checkPeer, TLS_VERSION } from "#mesh/identity/tls.ts";
 import { epochMs } from "#mesh/rpc/call-context.ts";
+import { JoiningChannelCredentials } from "#mesh/rpc/credentials.ts";
 import { decodeFailure } from "#mesh/rpc/status.ts";
 
 /** Who answers at the join door. */
@@ -20,30 +19,27 @@ export interface JoinDoor {
 /**
  * Asks at the join door for the certificate of a public key. Rejects with an `RpcError`: JOIN_TOKEN_INVALID or
  * PUBLIC_KEY_UNUSABLE when it is refused, SERVICE_UNAVAILABLE when there is nobody who is control by the trust file; or
- * as the file system does when that cannot be read.
+ * as the file system does when that cannot be read. Ends with the signal, and leaves no connection behind.
  */
 export async function knock(
   { address, trustFile }: JoinDoor,
   request: { readonly token: string; readonly publicKey: Buffer },
+  signal: AbortSignal,
 ): Promise<IssuedCertificate> {
-  const trusted = await readFile(trustFile, "utf8");
+  const trusted = await readFile(trustFile, { encoding: "utf8", signal });
   const { path, requestSerialize, responseDeserialize } = CertificateService.definition.joinMesh;
   const { deadlineMs } = CertificateService.methods.joinMesh;
-  const secure = credentials.createFromSecureContext(createSecureContext({ ca: trusted, minVersion: TLS_VERSION }), {
-    checkServerIdentity: (_, certificate) => checkPeer(certificate, OWNER),
-    rejectUnauthorized: true, // whatever the environment says
-  });
-  const client = new Client(address, secure, {
+  const client = new Client(address, new JoiningChannelCredentials(trusted, OWNER), {
     "grpc.enable_channelz": 0,
     "grpc.enable_http_proxy": 0,
-    // Each knock has a connection of its own, with the trust of its time. An address is no name to ask for in TLS.
+    // Each knock has a connection of its own, with the trust of its time.
     "grpc.use_local_subchannel_pool": 1,
-    "grpc.ssl_target_name_override": OWNER,
   });
+  let cancel = (): void => {};
   try {
     return await new Promise((resolve, reject) => {
       const options = { deadline: new Date(epochMs() + deadlineMs) };
-      client.makeUnaryRequest(
+      const call = client.makeUnaryRequest(
         path,
         requestSerialize,
         responseDeserialize,
@@ -60,8 +56,11 @@ export async function knock(
           );
         },
       );
+      cancel = () => call.cancel();
+      signal.addEventListener("abort", cancel);
     });
   } finally {
+    signal.removeEventListener("abort", cancel);
     client.close();
   }
 }

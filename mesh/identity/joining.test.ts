@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { CertificateService } from "#gen/mesh/v1/certificate_service.contract.ts";
@@ -18,6 +20,8 @@ import type { Membership } from "./membership.ts";
 
 const secret = "ab".repeat(32);
 const log = createLogger({ workload: "test", instance: "1", version: "test", level: "silent" });
+
+const never = new AbortController().signal;
 
 let authority: TestAuthority;
 let foreign: TestAuthority;
@@ -119,8 +123,26 @@ test.each<[string, () => Promise<Certificates>]>([
   ["has an expired certificate", () => authority.issue("control", { expireTime: new Date(Date.now() - 1_000) })],
 ])("nobody tells a token to who %s", async (_, make) => {
   const { address, trustFile } = await startControl(await make());
-  const knocking = knock({ address, trustFile }, { token: "secret", publicKey: Buffer.from("key") });
+  const knocking = knock({ address, trustFile }, { token: "secret", publicKey: Buffer.from("key") }, never);
   await expect(knocking).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+});
+
+test("who gives up on a door that says nothing leaves no handshake behind", async () => {
+  const mute = createServer().listen(0, "127.0.0.1");
+  await once(mute, "listening");
+  cleanUps.push(() => mute.close());
+  const { trustFile } = await startControl(await authority.issue("control"));
+  const place = mute.address();
+  const address = `127.0.0.1:${typeof place === "object" ? place?.port : ""}`;
+  const ending = new AbortController();
+  const request = { token: "secret", publicKey: Buffer.from("key") };
+  const knocking = knock({ address, trustFile }, request, ending.signal).catch((error: unknown) => error);
+  const [socket]: Socket[] = await once(mute, "connection");
+  if (socket === undefined) throw new Error("nobody came");
+  await once(socket, "data");
+  ending.abort();
+  expect(await knocking).toMatchObject({ code: "CANCELLED" });
+  if (!socket.closed) await once(socket, "close");
 });
 
 test("the join door serves what is for those who join, and nothing else", async () => {

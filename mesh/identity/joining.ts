@@ -53,9 +53,9 @@ export function joinMesh(options: JoinOptions): Membership {
     service,
     timeoutMs: options.timeoutMs ?? JOIN_TIMEOUT_MS,
     canRejoin: !("token" in proof),
-    join: async (publicKey) => {
+    join: async (publicKey, signal) => {
       const token = "token" in proof ? proof.token : await makeToken(service, proof, clock);
-      return knock({ address, trustFile }, { token, publicKey });
+      return knock({ address, trustFile }, { token, publicKey }, signal);
     },
     renew: async (publicKey, signal) => {
       const call = background({ name: "renew-certificate", timeoutMs: RENEWAL_TIMEOUT_MS, signal });

@@ -114,6 +114,7 @@ class Member {
       try {
         return await this.#obtain(join);
       } catch (error) {
+        this.#closing.signal.throwIfAborted();
         if (isFinal(error))
           throw new JoinError(`${service} may not join the mesh: ${messageOf(error)}`, { cause: error });
         const triedMs = clock.now().getTime() - beganMs;

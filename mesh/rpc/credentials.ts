@@ -1,3 +1,5 @@
+import type { Socket } from "node:net";
+import { createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
 import { CallCredentials, ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
 import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import { contextOf, contextOptions, HANDSHAKE_TIMEOUT_MS, secure, TLS_VERSION } from "#mesh/identity/tls.ts";
@@ -82,13 +84,13 @@ export class WorkloadChannelCredentials extends ChannelCredentials {
 
   override _createSecureConnector(...[, , callCredentials]: ConnectorArguments): Connector {
     const source = this.#source;
-    const owner = this.#owner;
+    const secured = createSecurer(this.#owner);
     let unwatch: (() => void) | undefined;
     return {
       async connect(tcp) {
         const certificates = source.current();
         if (certificates === undefined) throw new Error("this process has no certificate yet");
-        return { socket: await secure(tcp, contextOf(certificates), owner), secure: true };
+        return secured.connect(tcp, contextOf(certificates));
       },
       waitForReady: () =>
         new Promise((resolve) => {
@@ -104,9 +106,62 @@ export class WorkloadChannelCredentials extends ChannelCredentials {
       destroy() {
         unwatch?.();
         unwatch = undefined;
+        secured.destroy();
       },
     };
   }
+}
+
+/** The side of a client without a certificate: connections to `owner`, by the authorities that are believed. */
+export class JoiningChannelCredentials extends ChannelCredentials {
+  readonly #context: SecureContext;
+  readonly #owner: string;
+
+  /** `trusted` in PEM. Throws when it is none. */
+  constructor(trusted: string, owner: string) {
+    super();
+    this.#context = createSecureContext({ ca: trusted, minVersion: TLS_VERSION });
+    this.#owner = owner;
+  }
+
+  override _isSecure(): boolean {
+    return true;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(...[, , callCredentials]: ConnectorArguments): Connector {
+    const secured = createSecurer(this.#owner);
+    return {
+      connect: (tcp) => secured.connect(tcp, this.#context),
+      waitForReady: async () => {},
+      getCallCredentials: () => callCredentials ?? CallCredentials.createEmpty(),
+      destroy: secured.destroy,
+    };
+  }
+}
+
+/** Secures connections to `owner`; those of which the handshake is under way end with it, since nobody wants them then. */
+function createSecurer(owner: string) {
+  const underWay = new Set<Socket>();
+  let isDestroyed = false;
+  return {
+    async connect(tcp: Socket, context: SecureContext): Promise<{ readonly socket: TLSSocket; readonly secure: true }> {
+      if (isDestroyed) throw new Error("the connection is wanted no more");
+      underWay.add(tcp);
+      try {
+        return { socket: await secure(tcp, context, owner), secure: true };
+      } finally {
+        underWay.delete(tcp);
+      }
+    },
+    destroy(): void {
+      isDestroyed = true;
+      for (const tcp of underWay) tcp.destroy();
+    },
+  };
 }
 
 type ConnectorArguments = Parameters<ChannelCredentials["_createSecureConnector"]>;

@@ -192,7 +192,7 @@ async function token(
 }
 
 function joinAs(given: string, publicKey: Buffer): Promise<IssuedCertificate> {
-  return knock(control.door, { token: given, publicKey });
+  return knock(control.door, { token: given, publicKey }, new AbortController().signal);
 }
 
 /** Asks at the join door for something else. */
