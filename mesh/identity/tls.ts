@@ -52,7 +52,7 @@ export function connectionOptions(context: SecureContext, owner: string): Connec
 }
 
 /** Undefined when a peer's certificate, which a trusted authority signed, is that of `owner`; else what is wrong. */
-export function checkPeer(certificate: PeerCertificate, owner: string): Error | undefined {
+function checkPeer(certificate: PeerCertificate, owner: string): Error | undefined {
   const workload = workloadOf(certificate);
   return workload === owner ? undefined : new PeerError(`it is ${workload ?? "no workload of ours"}, not ${owner}`);
 }

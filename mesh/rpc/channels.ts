@@ -4,7 +4,7 @@ import { type Discovery, discoveryOptions, targetOf } from "#mesh/discovery/reso
 import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import { epochMs } from "#mesh/rpc/call-context.ts";
 import { WorkloadChannelCredentials } from "#mesh/rpc/credentials.ts";
-import { MAX_MESSAGE_BYTES } from "#mesh/rpc/limits.ts";
+import { CONTROL_KEEPALIVE, type Keepalive, MAX_MESSAGE_BYTES } from "#mesh/rpc/limits.ts";
 
 /** A way to one service. */
 export interface Route {
@@ -37,8 +37,6 @@ const channelOptions = {
   "grpc.enable_http_proxy": 0,
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 2_000,
-  "grpc.keepalive_time_ms": 30_000,
-  "grpc.keepalive_timeout_ms": 10_000,
   "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
 };
 
@@ -50,6 +48,15 @@ const channelOptions = {
  * sent again. It is an option of the whole channel; on one of their own, uploads leave calls as they are.
  */
 const uploadOptions = { "grpc.per_rpc_retry_buffer_size": 0 };
+
+const KEEPALIVE: Keepalive = { timeMs: 30_000, timeoutMs: 10_000 };
+/** Nobody else is followed by streams on which nothing may come for hours. */
+const CONTROL = "control";
+
+function keepaliveTo(owner: string) {
+  const { timeMs, timeoutMs } = owner === CONTROL ? CONTROL_KEEPALIVE : KEEPALIVE;
+  return { "grpc.keepalive_time_ms": timeMs, "grpc.keepalive_timeout_ms": timeoutMs };
+}
 
 interface Target {
   readonly channel: ChannelInterface;
@@ -77,7 +84,10 @@ export function createChannels(
       let target = targets.get(owner);
       if (target === undefined) {
         target = {
-          channel: new Channel(targetOf(owner), new WorkloadChannelCredentials(certificates, owner), options),
+          channel: new Channel(targetOf(owner), new WorkloadChannelCredentials(certificates, owner), {
+            ...options,
+            ...keepaliveTo(owner),
+          }),
           seenReady: false,
         };
         targets.set(owner, target);

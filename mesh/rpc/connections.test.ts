@@ -55,10 +55,10 @@ describe("a listener with ten connections", () => {
   let port: number;
   let certificates: Certificates;
 
-  async function listen(door: Door): Promise<void> {
+  async function listen(door: Door, keepalive = LISTENER_LIMITS.keepalive): Promise<void> {
     const authority = await createTestAuthority();
     certificates = await authority.issue("probe");
-    const limits = { ...LISTENER_LIMITS, connections: 10 };
+    const limits = { ...LISTENER_LIMITS, connections: 10, keepalive };
     const node = createMeshNode("probe", testConfig(), {
       log,
       limits,
@@ -129,6 +129,11 @@ describe("a listener with ten connections", () => {
     await ended(...many.slice(0, 13));
     expect([...few, ...many].filter(({ closed }) => closed)).toHaveLength(13);
     expect(few.filter(({ closed }) => closed)).toHaveLength(0);
+  });
+
+  test("ends one that answers no ping", async () => {
+    await listen("workloads", { timeMs: 50, timeoutMs: 50 });
+    await ended(await secured());
   });
 
   test("ends the oldest of those that join, who prove nothing", async () => {

@@ -28,7 +28,21 @@ export interface ListenerLimits {
   readonly connections: number;
   /** How long a connection lives until its caller is to make another one; undefined for ever. Milliseconds. */
   readonly connectionAgeMs: number | undefined;
+  /** How long until a connection is tried, and how long it may take to answer; one that does not is dead. */
+  readonly keepalive: Keepalive;
 }
+
+/** When a connection is found to be dead: after so long without a sign of life, and so long without an answer to a ping. */
+export interface Keepalive {
+  readonly timeMs: number;
+  readonly timeoutMs: number;
+}
+
+/**
+ * Between control and everybody else: the streams are quiet for hours, and whoever is gone must be missed within ten
+ * seconds. A process that stands still for that long loses its connection, and comes back when it goes on.
+ */
+export const CONTROL_KEEPALIVE: Keepalive = { timeMs: 5_000, timeoutMs: 5_000 };
 
 /**
  * Of the streams, one client has a quarter, since many share an address. No connection lives for ever, so that callers
@@ -39,6 +53,7 @@ export const LISTENER_LIMITS: ListenerLimits = {
   streamsPerClient: 250,
   connections: 1_000,
   connectionAgeMs: 60 * 60_000,
+  keepalive: { timeMs: 60_000, timeoutMs: 20_000 },
 };
 
 /** Of the streams, those of one user: a sixteenth. A person watches some orders; one that opens more leaves room for others. */

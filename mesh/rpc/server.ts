@@ -59,11 +59,9 @@ export const grpcOptions: ServerOptions = {
   "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
   "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
   "grpc-node.max_session_memory": MAX_SESSION_MEMORY_MB,
-  // Silent connections are closed, and dead ones are noticed.
+  // Silent connections are closed.
   "grpc.max_connection_idle_ms": 5 * 60_000,
   "grpc.max_connection_age_grace_ms": 10 * 60_000,
-  "grpc.keepalive_time_ms": 60_000,
-  "grpc.keepalive_timeout_ms": 20_000,
 };
 
 type Start = (wire: ServerInterceptingCallInterface) => void;
@@ -78,6 +76,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const server = new Server({
     ...grpcOptions,
     "grpc.max_connection_age_ms": options.limits.connectionAgeMs,
+    "grpc.keepalive_time_ms": options.limits.keepalive.timeMs,
+    "grpc.keepalive_timeout_ms": options.limits.keepalive.timeoutMs,
     interceptors: [
       ({ path }, wire) => {
         const start = starts.get(path);

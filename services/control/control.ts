@@ -7,7 +7,7 @@ import type { Clock } from "#mesh/clock.ts";
 import { type Implementation, implement } from "#mesh/contract/contract.ts";
 import type { CertificateSource } from "#mesh/identity/certificates.ts";
 import { repeat } from "#mesh/repeat.ts";
-import type { ListenerLimits } from "#mesh/rpc/limits.ts";
+import { CONTROL_KEEPALIVE, type ListenerLimits } from "#mesh/rpc/limits.ts";
 import type { ShutdownBounds } from "#mesh/rpc/server-shutdown.ts";
 import { openAuthority } from "./authority/authority.ts";
 import { certificateHandlers } from "./authority/handlers.ts";
@@ -38,6 +38,7 @@ export const CONTROL_LIMITS: ListenerLimits = {
   streamsPerClient: 1_000,
   connections: 2_500,
   connectionAgeMs: undefined,
+  keepalive: CONTROL_KEEPALIVE,
 };
 /** How often leases and rules are looked at: so much later than its time a lease ends at the most. */
 const TICK_MS = 500;
