@@ -33,36 +33,36 @@ function never(): Promise<never> {
 
 describe("a deadline", () => {
   test("is answered in time though the handler ignores it", async () => {
-    const mesh = await start({ change: never });
+    const mesh = await start({ hurry: never });
     const startedAt = performance.now();
-    const failure = await failureOf(mesh.probe.change(probeRequest(), mesh.call()));
+    const failure = await failureOf(mesh.probe.hurry(probeRequest(), mesh.call()));
     expect(failure).toMatchObject({ code: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED" });
     expect(performance.now() - startedAt).toBeLessThan(5_000);
-    await expect.poll(() => mesh.logs.at(-1)).toMatchObject({ method: "Change", code: "DEADLINE_EXCEEDED" });
+    await expect.poll(() => mesh.logs.at(-1)).toMatchObject({ method: "Hurry", code: "DEADLINE_EXCEEDED" });
   });
 
   test("aborts the signal of the handler, with the reason", async () => {
     const aborted = deferred<unknown>();
     const mesh = await start({
-      async change(_, { signal }) {
+      async hurry(_, { signal }) {
         signal.addEventListener("abort", () => aborted.resolve(signal.reason), { once: true });
         return never();
       },
     });
-    await failureOf(mesh.probe.change(probeRequest(), mesh.call()));
+    await failureOf(mesh.probe.hurry(probeRequest(), mesh.call()));
     expect(isReason(await aborted.promise, "DEADLINE_EXCEEDED")).toBe(true);
   });
 
   test("has passed for a handler that looks at its signal only afterwards", async () => {
     const seen = deferred<boolean>();
     const mesh = await start({
-      async change(_, call) {
+      async hurry(_, call) {
         await new Promise((resolve) => setTimeout(resolve, call.deadline - Date.now() + 20));
         seen.resolve(call.signal.aborted);
         return probeResponse();
       },
     });
-    await failureOf(mesh.probe.change(probeRequest(), mesh.call()));
+    await failureOf(mesh.probe.hurry(probeRequest(), mesh.call()));
     expect(await seen.promise).toBe(true);
   });
 

@@ -86,11 +86,11 @@ describe("a request that is no message", () => {
 
 test("ends half a request at the deadline of the method", async () => {
   const mesh = await start();
-  const call = open(mesh, "/mesh.test.v1.ProbeService/Change");
+  const call = open(mesh, "/mesh.test.v1.ProbeService/Hurry");
   call.write(frame(good).subarray(0, 6));
   const { failure } = await call.answer;
   expect(failure).toMatchObject({ code: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED" });
-  expect(mesh.logs.at(-1)).toMatchObject({ method: "Change", code: "DEADLINE_EXCEEDED" });
+  expect(mesh.logs.at(-1)).toMatchObject({ method: "Hurry", code: "DEADLINE_EXCEEDED" });
 });
 
 test("answers an unknown method and an unknown service with a reason", async () => {

@@ -138,6 +138,7 @@ function probeContract<Name extends string, Owner extends string>(name: Name, ow
       read: method(`/mesh.test.v1.${name}/Read`, false, false),
       look: method(`/mesh.test.v1.${name}/Look`, false, false),
       change: method(`/mesh.test.v1.${name}/Change`, false, false),
+      hurry: method(`/mesh.test.v1.${name}/Hurry`, false, false),
       watch: method(`/mesh.test.v1.${name}/Watch`, false, true),
       collect: method(`/mesh.test.v1.${name}/Collect`, true, false),
       chat: method(`/mesh.test.v1.${name}/Chat`, true, true),
@@ -147,7 +148,8 @@ function probeContract<Name extends string, Owner extends string>(name: Name, ow
     methods: {
       read: { ...read, errors: { NO_SUCH_PROBE: "NOT_FOUND" } },
       look: { ...read, hedgeAfterMs: 20 },
-      change: { ...open, deadlineMs: 300, errors: { TOO_LATE: "ABORTED" } },
+      change: { ...open, errors: { TOO_LATE: "ABORTED" } },
+      hurry: { ...open, deadlineMs: 300 },
       watch: { ...read, deadlineMs: 60_000 },
       collect: open,
       chat: open,
@@ -181,6 +183,7 @@ export function probeHandlers(replaced: ProbeHandlers = {}): Handlers<AnyProbe> 
     read: echo,
     look: echo,
     change: echo,
+    hurry: echo,
     async *watch({ name, count }) {
       for (let index = 0; index < count; index++) yield probeResponse({ text: name, index });
     },
