@@ -46,8 +46,8 @@ export interface RunningProcess {
   readonly exited: Promise<Exit>;
   /** Asks it to end; whoever has not after the grace is killed, with all it started. Settles with the end. */
   stop(options: StopOptions): Promise<Exit>;
-  /** Kills it and all it started, and waits for nothing. */
-  kill(): void;
+  /** Kills it and all it started, and waits for nothing. `why` follows its name in what people read of its end. */
+  kill(why?: string): void;
 }
 
 export interface StopOptions {
@@ -72,13 +72,18 @@ export function startProcess(program: Program, env: Readonly<Record<string, stri
   child.stdout?.on("data", (chunk: Buffer) => log.stdout(chunk));
   child.stderr?.on("data", (chunk: Buffer) => log.stderr(chunk));
   if (child.pid !== undefined) program.socket?.handTo(child);
-  const exited = watchExit(child).finally(() => log.end());
+  let killedFor: string | undefined;
+  const exited = watchExit(child)
+    .then((exit): Exit => ({ ...exit, killedFor }))
+    .finally(() => log.end());
   let ended = false;
   const done = exited.then(() => {
     ended = true;
   });
-  const kill = (): void => {
-    if (!ended) killGroup(child);
+  const kill = (why?: string): void => {
+    if (ended) return;
+    killedFor = why;
+    killGroup(child);
   };
   return {
     pid: child.pid ?? 0,

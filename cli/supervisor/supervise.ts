@@ -82,7 +82,6 @@ export function supervise(options: SuperviseOptions): SupervisedProcess {
   const record = createRecord(options);
   const restartTimes = createRestartTimes(policy);
   let current: RunningProcess | undefined;
-  let killedFor: string | undefined;
 
   // One life of the process, from its start to its end.
   const live = async (): Promise<{ readonly exit: Exit; readonly wasReady: boolean; readonly livedMs: number }> => {
@@ -94,15 +93,13 @@ export function supervise(options: SuperviseOptions): SupervisedProcess {
     }
     const running = startProcess(program, env, options.log);
     current = running;
-    killedFor = undefined;
     record.began(running.pid);
     const wasReady = await readyInTime(running, policy.readyMs);
     if (wasReady && !stopping.signal.aborted) {
       record.enter("ready", { kind: "ready", afterMs: performance.now() - begin });
       firstStart.resolve({ ready: true });
     }
-    const exit = await running.exited;
-    return { exit: { ...exit, killedFor }, wasReady, livedMs: performance.now() - begin };
+    return { exit: await running.exited, wasReady, livedMs: performance.now() - begin };
   };
   const run = async (): Promise<void> => {
     for (;;) {
@@ -126,10 +123,7 @@ export function supervise(options: SuperviseOptions): SupervisedProcess {
     program,
     status: record.status,
     firstStart: firstStart.promise,
-    kill(why) {
-      killedFor = why;
-      current?.kill();
-    },
+    kill: (why) => current?.kill(why),
     async stop(stopOptions) {
       stopping.abort();
       await current?.stop(stopOptions);
