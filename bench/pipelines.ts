@@ -30,7 +30,8 @@ const ROUNDS = 7;
 // The compiler still works on a pipeline after tens of thousands of calls.
 const WARM_UP_CALLS = 25_000;
 const CALLS = 4_000;
-const CONCURRENCY = 32;
+// So many are let in at the least, however busy the machine.
+const CONCURRENCY = 24;
 
 // --- processes ------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { Client, Metadata, status } from "@grpc/grpc-js";
 import { CertificateService } from "#gen/mesh/v1/certificate_service.contract.ts";
 import type { IssuedCertificate } from "#gen/mesh/v1/certificate_service.ts";
-import { epochMs } from "#mesh/rpc/call-context.ts";
+import { epochMs } from "#mesh/clock.ts";
 import { JoiningChannelCredentials } from "#mesh/rpc/credentials.ts";
 import { decodeFailure } from "#mesh/rpc/status.ts";
 

@@ -1,8 +1,9 @@
 import { Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { epochMs } from "#mesh/clock.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { type Attempt, type AttemptPlan, hedge, pause, retryOne } from "./attempts.ts";
-import { type AbortListener, epochMs } from "./call-context.ts";
+import type { AbortListener } from "./call-context.ts";
 import type { Outcome } from "./client-call.ts";
 import { createRetryBudget, type RetryBudget } from "./retry-rules.ts";
 

@@ -1,7 +1,8 @@
 import type { StatusObject } from "@grpc/grpc-js";
+import { epochMs } from "#mesh/clock.ts";
 import { meshFailure, RpcError } from "#mesh/contract/errors.ts";
 import { random } from "#mesh/random.ts";
-import { type AbortListener, type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
+import type { AbortListener, CallContext } from "#mesh/rpc/call-context.ts";
 import type { Outcome } from "#mesh/rpc/client-call.ts";
 import {
   type FailedAttempt,

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { systemClock } from "#mesh/clock.ts";
+import { epochMs } from "#mesh/clock.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { bearerToken, type Call, type MethodInfo, type OwnCall, type TraceContext, type User } from "#mesh/rpc/call.ts";
 import { deadlineExceeded } from "#mesh/rpc/status.ts";
@@ -7,11 +7,6 @@ import { newSpan } from "#mesh/rpc/trace.ts";
 
 /** The longest delay that a Node timer takes; a longer one would fire at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
-
-/** The present moment in epoch milliseconds, by the machine's clock: deadlines race real timers, in tests as well. */
-export function epochMs(): number {
-  return systemClock.now().getTime();
-}
 
 export interface CallInit {
   readonly method: MethodInfo;

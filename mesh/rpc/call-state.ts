@@ -1,9 +1,10 @@
 import type { Logger } from "pino";
+import { epochMs } from "#mesh/clock.ts";
 import type { UntypedHandler } from "#mesh/contract/contract.ts";
 import type { UserTokens } from "#mesh/identity/user-tokens.ts";
 import type { Admission, CallAdmission, Calls, SharedAdmission } from "#mesh/rpc/admission.ts";
 import type { TraceContext, User } from "#mesh/rpc/call.ts";
-import { type CallContext, epochMs } from "#mesh/rpc/call-context.ts";
+import type { CallContext } from "#mesh/rpc/call-context.ts";
 import type { CallStats } from "#mesh/rpc/call-stats.ts";
 import type { Method } from "#mesh/rpc/method.ts";
 import type { Peers } from "#mesh/rpc/peers.ts";

@@ -1,8 +1,8 @@
 import { Channel, type ChannelInterface, connectivityState } from "@grpc/grpc-js";
+import { epochMs } from "#mesh/clock.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { type Discovery, discoveryOptions, targetOf } from "#mesh/discovery/resolver.ts";
 import type { CertificateSource } from "#mesh/identity/certificates.ts";
-import { epochMs } from "#mesh/rpc/call-context.ts";
 import { WorkloadChannelCredentials } from "#mesh/rpc/credentials.ts";
 import { CONTROL_KEEPALIVE, type Keepalive, MAX_MESSAGE_BYTES } from "#mesh/rpc/limits.ts";
 

@@ -1,8 +1,9 @@
 import { Metadata, type StatusObject, status } from "@grpc/grpc-js";
 import type { Logger } from "pino";
+import { epochMs } from "#mesh/clock.ts";
 import { type AttemptPlan, hedge, pause, retry, retryOne } from "#mesh/rpc/attempts.ts";
 import { bearerToken, type Call } from "#mesh/rpc/call.ts";
-import { type CallContext, contextOf, epochMs } from "#mesh/rpc/call-context.ts";
+import { type CallContext, contextOf } from "#mesh/rpc/call-context.ts";
 import type { Channels } from "#mesh/rpc/channels.ts";
 import { ClientCall, type Outcome } from "#mesh/rpc/client-call.ts";
 import { type Injection, injectedFailure } from "#mesh/rpc/faults.ts";

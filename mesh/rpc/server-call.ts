@@ -12,6 +12,9 @@ export interface ServerCallEvents<State> {
   cancelled(call: ServerCall<State>): void;
 }
 
+/** Who is told of a call by grpc-js, which does not export the type. */
+type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0];
+
 /** A status that grpc-js made. */
 export interface Refusal {
   readonly code: number;
@@ -27,7 +30,7 @@ export interface Refusal {
  * those that grpc-js decides on by itself (its deadline timer, a message over the limit), goes through here, so that
  * each carries an `ErrorInfo`.
  */
-export class ServerCall<State> {
+export class ServerCall<State> implements Listener {
   /** What the owner keeps of the call. */
   readonly state: State;
   metadata: Metadata = noMetadata;
@@ -37,6 +40,7 @@ export class ServerCall<State> {
   readonly #wire: ServerInterceptingCallInterface;
   readonly #sendStatus: ServerInterceptingCallInterface["sendStatus"];
   readonly #service: string;
+  readonly #events: ServerCallEvents<State>;
   #timer: NodeJS.Timeout | undefined;
   #waiting: Waiting<Buffer | undefined> | undefined;
   #writing: Waiting<void> | undefined;
@@ -47,23 +51,47 @@ export class ServerCall<State> {
   constructor(wire: ServerInterceptingCallInterface, service: string, state: State, events: ServerCallEvents<State>) {
     this.state = state;
     this.#service = service;
+    this.#events = events;
     this.#wire = wire;
     this.#sendStatus = wire.sendStatus;
     // grpc-js ends calls through its own method; an instance's property of that name comes first.
     wire.sendStatus = (refusal) => {
       if (!this.ended) events.refused(this, refusal);
     };
-    wire.start({
-      onReceiveMetadata: (metadata) => {
-        this.metadata = metadata;
-        events.begin(this);
-      },
-      onReceiveMessage: (bytes: Buffer) => this.#onMessage(bytes),
-      onReceiveHalfClose: () => this.#onHalfClose(),
-      onCancel: () => {
-        if (!this.ended) events.cancelled(this);
-      },
-    });
+    wire.start(this);
+  }
+
+  // What grpc-js tells. The call itself listens: four closures for each would be more than all else that it holds.
+
+  onReceiveMetadata(metadata: Metadata): void {
+    this.metadata = metadata;
+    this.#events.begin(this);
+  }
+
+  onCancel(): void {
+    if (!this.ended) this.#events.cancelled(this);
+  }
+
+  onReceiveMessage(bytes: Buffer): void {
+    if (this.#only === undefined) {
+      this.#settleRead(bytes);
+    } else if (this.#single === undefined) {
+      this.#single = bytes;
+      this.#wire.startRead(); // only the end of the stream tells that it was the only one
+    } else {
+      this.#only.reject(meshFailure("INVALID_REQUEST", "the method takes one request message, and more came"));
+    }
+  }
+
+  onReceiveHalfClose(): void {
+    if (this.#only === undefined) {
+      // The turn of I/O after the timer sees a cancel that is already in the socket.
+      setTimeout(() => setImmediate(() => this.#settleRead(undefined)), HALF_CLOSE_GRACE_MS);
+    } else if (this.#single === undefined) {
+      this.#only.reject(meshFailure("INVALID_REQUEST", "the call came without a request message"));
+    } else {
+      this.#only.resolve(this.#single);
+    }
   }
 
   /** The caller's deadline in epoch milliseconds; infinite when it set none. */
@@ -108,28 +136,6 @@ export class ServerCall<State> {
       this.#only = { resolve, reject };
       this.#wire.startRead();
     });
-  }
-
-  #onMessage(bytes: Buffer): void {
-    if (this.#only === undefined) {
-      this.#settleRead(bytes);
-    } else if (this.#single === undefined) {
-      this.#single = bytes;
-      this.#wire.startRead(); // only the end of the stream tells that it was the only one
-    } else {
-      this.#only.reject(meshFailure("INVALID_REQUEST", "the method takes one request message, and more came"));
-    }
-  }
-
-  #onHalfClose(): void {
-    if (this.#only === undefined) {
-      // The turn of I/O after the timer sees a cancel that is already in the socket.
-      setTimeout(() => setImmediate(() => this.#settleRead(undefined)), HALF_CLOSE_GRACE_MS);
-    } else if (this.#single === undefined) {
-      this.#only.reject(meshFailure("INVALID_REQUEST", "the call came without a request message"));
-    } else {
-      this.#only.resolve(this.#single);
-    }
   }
 
   #settleRead(bytes: Buffer | undefined): void {

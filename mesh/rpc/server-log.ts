@@ -1,6 +1,6 @@
+import { epochMs } from "#mesh/clock.ts";
 import { type CodeName, RpcError } from "#mesh/contract/errors.ts";
 import { describeCallers } from "#mesh/identity/authorize.ts";
-import { epochMs } from "#mesh/rpc/call-context.ts";
 import type { CallState } from "#mesh/rpc/call-state.ts";
 import type { Answer } from "#mesh/rpc/server-errors.ts";
 

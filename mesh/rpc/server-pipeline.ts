@@ -1,10 +1,11 @@
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { epochMs } from "#mesh/clock.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { authorize, GATEWAY_WORKLOAD } from "#mesh/identity/authorize.ts";
 import { tokenInvalid } from "#mesh/identity/user-tokens.ts";
 import { type CallPlaces, type Principal, placesOf } from "#mesh/rpc/admission.ts";
 import { type Call, CLIENT_ADDRESS_KEY, type User } from "#mesh/rpc/call.ts";
-import { CallContext, epochMs, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
+import { CallContext, MAX_TIMER_MS } from "#mesh/rpc/call-context.ts";
 import { type CallState, newState, type Route, type ServedCall } from "#mesh/rpc/call-state.ts";
 import { MAX_METADATA_BYTES, MAX_STREAMS_PER_USER } from "#mesh/rpc/limits.ts";
 import { ServerCall, type ServerCallEvents } from "#mesh/rpc/server-call.ts";
@@ -67,15 +68,16 @@ function accept(call: ServedCall): void {
   // grpc-js watches the caller's deadline by itself; ours covers callers that set none, or a later one, and with it
   // requests that are begun and never ended.
   if (state.deadline < callerDeadline) call.setTimer(Math.min(policy.deadlineMs, MAX_TIMER_MS), expire);
-  if (sizeOf(metadata.toJSON()) > MAX_METADATA_BYTES) {
+  if (sizeOf(metadata) > MAX_METADATA_BYTES) {
     throw meshFailure("MESSAGE_TOO_LARGE", `the metadata of a call may have ${MAX_METADATA_BYTES} bytes`);
   }
 }
 
-function sizeOf(metadata: ReturnType<ServedCall["metadata"]["toJSON"]>): number {
+function sizeOf(metadata: ServedCall["metadata"]): number {
   let bytes = 0;
-  for (const key in metadata) {
-    for (const value of metadata[key] ?? []) bytes += key.length + value.length;
+  // biome-ignore lint/complexity/useLiteralKeys: brackets are how TypeScript lets a protected member be read, not copied
+  for (const [key, values] of metadata["internalRepr"]) {
+    for (const value of values) bytes += key.length + value.length;
   }
   return bytes;
 }

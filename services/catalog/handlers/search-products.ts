@@ -1,6 +1,6 @@
 import type { SearchProductsRequest, SearchProductsResponse } from "#gen/shop/catalog/v1/catalog_service.ts";
+import { epochMs } from "#mesh/clock.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { epochMs } from "#mesh/rpc/call-context.ts";
 import { decodePageToken, encodePageToken, invalidPageToken } from "#mesh/rpc/page-token.ts";
 import type { Deps } from "../deps.ts";
 import { queryWords } from "../domain-search.ts";
