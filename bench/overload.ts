@@ -6,7 +6,11 @@
  * each seventh call four times that), then the real inventory on a real PostgreSQL. What it can do is found by calling it
  * as fast as it answers; then calls come at even intervals, however it does, at half of that up to four times. Shoppers'
  * reads come as `gateway`, twenty reservations a second as `orders`, and twenty health checks a second, each from a
- * process of its own. On a busy machine only the last column means much. A call is good when it is answered well within a second of when it was due. Takes a minute.
+ * process of its own. A call is good when it is answered well within a second of when it was due. Takes a minute.
+ *
+ * The loads, PostgreSQL and whatever else runs share two processors with the server, so the last table tells what each
+ * used, and sets load and goodput against what the server could have done with what was left to it: the most good calls
+ * of a second of its CPU time that any row shows, in the time in which it did not wait for a core.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { loadavg } from "node:os";
@@ -100,6 +104,8 @@ interface Measured {
   readonly health: LoadFigures;
   readonly server: ServerFigures;
   readonly cpuPercent: number;
+  /** Of the time, in which the server wanted a core and others had them. */
+  readonly waitedPercent: number;
 }
 
 async function measureAll(
@@ -148,9 +154,11 @@ async function measure(server: Child, loads: readonly [Child, Child, Child], per
   );
   await new Promise((resolve) => setTimeout(resolve, STEP.seconds * 1_000));
   const after = (await server.ask({ role: "figures" })) as ServerFigures;
-  const cpuPercent = ((after.cpuMs - before.cpuMs) / (performance.now() - startedAt)) * 100;
+  const tookMs = performance.now() - startedAt;
+  const cpuPercent = ((after.cpuMs - before.cpuMs) / tookMs) * 100;
+  const waitedPercent = ((after.waitedMs - before.waitedMs) / tookMs) * 100;
   const [shoppers, services, health] = (await Promise.all(runs)) as [LoadFigures, LoadFigures, LoadFigures];
-  return { shoppers, services, health, server: after, cpuPercent };
+  return { shoppers, services, health, server: after, cpuPercent, waitedPercent };
 }
 
 function print(rows: readonly Measured[]): void {
@@ -189,10 +197,8 @@ function print(rows: readonly Measured[]): void {
     "health good/s",
     "ms p50 / p99",
     "limit",
-    "CPU",
-    "good per CPU s",
   ];
-  const otherCells = rows.map(({ shoppers, services, health, server, cpuPercent }, index) => [
+  const otherCells = rows.map(({ services, health, server }, index) => [
     `${TIMES[index]} ×`,
     services.goodPerSecond.toFixed(1),
     (services.shedPerSecond + services.lostPerSecond).toFixed(1),
@@ -200,10 +206,40 @@ function print(rows: readonly Measured[]): void {
     health.goodPerSecond.toFixed(1),
     ms(health.goodMs),
     whole(server.limit),
-    `${whole(cpuPercent)} %`,
-    whole((100 * shoppers.goodPerSecond) / cpuPercent),
   ]);
   process.stdout.write(`${table(others, otherCells)}\n\n`);
+  printShares(rows);
+}
+
+/** Who had the processors, and what the server made of its share. */
+function printShares(rows: readonly Measured[]): void {
+  const percent = (part: number): string => `${(100 * part).toFixed(0)} %`;
+  const perCpuSecond = ({ shoppers, cpuPercent }: Measured): number => (100 * shoppers.goodPerSecond) / cpuPercent;
+  const best = Math.max(...rows.map(perCpuSecond));
+  const cells = rows.map((row, index) => {
+    const { shoppers, services, health, cpuPercent, waitedPercent } = row;
+    const couldDo = best * (1 - waitedPercent / 100);
+    const loads = shoppers.cpuShare + services.cpuShare + health.cpuShare;
+    return [
+      `${TIMES[index]} ×`,
+      percent(cpuPercent / 100),
+      percent(waitedPercent / 100),
+      percent(loads),
+      perCpuSecond(row).toFixed(0),
+      `${(shoppers.offeredPerSecond / couldDo).toFixed(1)} ×`,
+      percent(shoppers.goodPerSecond / couldDo),
+    ];
+  });
+  const header = [
+    "load",
+    "server's CPU",
+    "it waited",
+    "loads' CPU",
+    "good per CPU s",
+    "load of what it could",
+    "good of it",
+  ];
+  process.stdout.write(`${table(header, cells)}\n\n`);
 }
 
 // --- the measurement --------------------------------------------------------------------------------------------------

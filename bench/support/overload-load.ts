@@ -35,6 +35,8 @@ export interface LoadFigures {
   readonly lostPerSecond: number;
   readonly goodMs: Spread;
   readonly shedMs: Spread;
+  /** Of a core, what the process of load used. */
+  readonly cpuShare: number;
 }
 
 export interface Spread {
@@ -91,6 +93,7 @@ type Send = (onEnd: (status: number) => void) => void;
 
 async function run({ perSecond, atOnce, seconds, warmUpSeconds }: LoadOrder, send: Send): Promise<LoadFigures> {
   const startedAt = performance.now();
+  const usedBefore = process.cpuUsage();
   const goodMs: number[] = [];
   const shedMs: number[] = [];
   let offered = 0;
@@ -126,6 +129,7 @@ async function run({ perSecond, atOnce, seconds, warmUpSeconds }: LoadOrder, sen
   }
   while (underWay > 0 && performance.now() < endAt + 2_000 * TIMEOUT_S) await new Promise((r) => setTimeout(r, 10));
   lost += underWay;
+  const { user, system } = process.cpuUsage(usedBefore);
   const measured = seconds - warmUpSeconds;
   return {
     offeredPerSecond: offered / measured,
@@ -134,6 +138,7 @@ async function run({ perSecond, atOnce, seconds, warmUpSeconds }: LoadOrder, sen
     lostPerSecond: lost / measured,
     goodMs: spread(goodMs),
     shedMs: spread(shedMs),
+    cpuShare: (user + system) / 1_000 / (performance.now() - startedAt),
   };
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
 import {
@@ -31,6 +32,8 @@ export interface ServerSetup {
 /** What a server knows of itself. */
 export interface ServerFigures {
   readonly cpuMs: number;
+  /** How long its event loop was ready to run and had no core, since it began; 0 where the system does not tell. */
+  readonly waitedMs: number;
   /** From the headers of a call to the refusal on its way out, of the calls shed since the last figures. */
   readonly shedOwnMs: { readonly p50: number; readonly p99: number };
   readonly limit: number;
@@ -56,11 +59,21 @@ export async function startOverloadServer(setup: ServerSetup): Promise<OverloadS
       const { user, system } = process.cpuUsage();
       return {
         cpuMs: (user + system) / 1_000,
+        waitedMs: waitedMs(),
         shedOwnMs: takeSheds(),
         limit: Number(node.stats.read().concurrencyLimit),
       };
     },
   };
+}
+
+/** The second number of Linux's `schedstat`, in nanoseconds. */
+function waitedMs(): number {
+  try {
+    return Number(readFileSync("/proc/self/schedstat", "utf8").split(" ")[1]) / 1e6;
+  } catch {
+    return 0;
+  }
 }
 
 /**
