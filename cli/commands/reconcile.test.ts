@@ -42,7 +42,8 @@ async function run(answers: ReconcilePaymentsResponse[], discrepancies: Discrepa
       implement(PaymentService, {
         ...{ authorizePayment: notAsked, settleAuthorization: notAsked, capturePayment: notAsked },
         ...{ voidPayment: notAsked, createRefund: notAsked, getPayment: notAsked, listPayments: notAsked },
-        ...{ handleWebhook: notAsked, getLedgerBalances: notAsked },
+        ...{ handleWebhook: notAsked, getLedgerBalances: notAsked, eraseCustomerData: notAsked },
+        exportCustomerData: async function* () {},
         reconcilePayments: async () => answers.shift() ?? notAsked(),
         listDiscrepancies: async () => ({ discrepancies, nextPageToken: "" }),
       }),

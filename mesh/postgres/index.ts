@@ -1,5 +1,6 @@
 // PostgreSQL as services use it. Import from here; the other files are its parts.
 export { type Database, type Opened, openDatabase, type Queryable } from "./database.ts";
+export { erasePersonalData, type PersonalPlace, storedAnswers } from "./erasure.ts";
 export { isCheckViolation, isUniqueViolation } from "./errors.ts";
 export { migrate } from "./migrate.ts";
 export { once, principalOf, requestIdReused } from "./once.ts";

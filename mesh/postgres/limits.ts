@@ -34,3 +34,6 @@ export const SWEEP_BATCH_SIZE = 1_000;
 export const SWEEP_MAX_BATCHES = 1_000;
 /** How long it is from one sweep to the next. */
 export const ONCE_SWEEP_INTERVAL_MS = 15 * 60 * 1_000;
+
+/** How many records of a person one transaction of an erasure changes. */
+export const ERASURE_BATCH_SIZE = 200;

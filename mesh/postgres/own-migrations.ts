@@ -32,4 +32,17 @@ export const ownMigrations: readonly MigrationFile[] = [
       );
     `,
   },
+  {
+    name: "0003_erased_records.sql",
+    text: `
+      -- How much of a person was erased where under one request; see erasePersonalData(). An id, and nothing personal.
+      create table erased_records (
+        request_id text not null,
+        place text not null,
+        customer_id text not null,
+        erased_count bigint not null default 0,
+        primary key (request_id, place)
+      );
+    `,
+  },
 ];

@@ -32,6 +32,7 @@ import {
   setUnits,
   takeOut,
 } from "./domain.ts";
+import { eraseCustomerData, exportCustomerData } from "./personal-data.ts";
 import { fetchOffers, itemsMessage, pricedMessage } from "./pricing.ts";
 import * as store from "./store.ts";
 
@@ -57,6 +58,8 @@ export function cartHandlers(deps: Deps): Handlers<typeof CartService> {
     removeItem: removeItem(deps),
     clearCart: clearCart(deps),
     mergeCarts: mergeCarts(deps),
+    exportCustomerData: exportCustomerData(deps),
+    eraseCustomerData: eraseCustomerData(deps),
   };
 }
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll } from "vitest";
 import type { Cart } from "#gen/shop/cart/v1/cart.ts";
 import { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
 import { newId } from "#mesh/ids.ts";
-import { type Caller, person, testOnce } from "#testing/once.ts";
+import { type Caller, person, testOnce, workload } from "#testing/once.ts";
 import { shoppersOf, startTestCarts, type TestCarts } from "./testing/cart.ts";
 
 let carts: TestCarts;
@@ -92,6 +92,21 @@ testOnce(CartService, () => carts.mesh, {
         meanwhile: () => add(guest, "MOTOR", 5n),
         effect: async () => [await quantities(userOf(caller)), await quantities(guest), await quantities(another)],
         once: [{ MOTOR: 2n }, {}, { GEAR: 1n }],
+      };
+    },
+  },
+  eraseCustomerData: {
+    callers: () => [workload("customers")],
+    prepare: async (_, requestId) => {
+      const [user, another] = [shopper(), shopper()];
+      await add(user, "MOTOR");
+      await add(another, "MOTOR");
+      const request = { requestId, customerId: user.id ?? "" };
+      return {
+        request,
+        other: () => ({ ...request, customerId: another.id ?? "" }),
+        effect: async () => [await quantities(user), await quantities(another)],
+        once: [{}, { MOTOR: 1n }],
       };
     },
   },

@@ -19,6 +19,14 @@ create table carts (
   constraint carts_owner_id_key UNIQUE (owner_id)
 );
 
+create table erased_records (
+  request_id text not null,
+  place text not null,
+  customer_id text not null,
+  erased_count bigint not null default 0,
+  constraint erased_records_pkey PRIMARY KEY (request_id, place)
+);
+
 create table once_requests (
   method text not null,
   principal text not null,

@@ -17,6 +17,14 @@ CREATE INDEX categories_parent_slug ON categories USING btree (parent_slug);
 CREATE INDEX categories_path ON categories USING gin (path);
 CREATE INDEX categories_to_index ON categories USING btree (slug) WHERE indexed_version < search_version;
 
+create table erased_records (
+  request_id text not null,
+  place text not null,
+  customer_id text not null,
+  erased_count bigint not null default 0,
+  constraint erased_records_pkey PRIMARY KEY (request_id, place)
+);
+
 create table once_requests (
   method text not null,
   principal text not null,

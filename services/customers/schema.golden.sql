@@ -27,6 +27,14 @@ create table customers (
   constraint customers_erased CHECK (erase_time IS NULL OR display_name = ''::text AND phone = ''::text AND language_code = ''::text AND default_address_id IS NULL)
 );
 
+create table erased_records (
+  request_id text not null,
+  place text not null,
+  customer_id text not null,
+  erased_count bigint not null default 0,
+  constraint erased_records_pkey PRIMARY KEY (request_id, place)
+);
+
 create table once_requests (
   method text not null,
   principal text not null,

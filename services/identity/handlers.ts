@@ -15,6 +15,7 @@ import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodeIdToken, pageById } from "#mesh/rpc/page-token.ts";
 import { type Deps, userOf } from "./deps.ts";
+import { eraseCustomerData, exportCustomerData } from "./personal-data.ts";
 import { refreshSession } from "./refresh-session.ts";
 import { grantRole, revokeRole } from "./roles.ts";
 import { sessionMessage } from "./sessions.ts";
@@ -40,6 +41,8 @@ export function identityHandlers(deps: Deps): Handlers<typeof IdentityService> {
     getSigningKeys: getSigningKeys(deps),
     grantRole: grantRole(deps),
     revokeRole: revokeRole(deps),
+    exportCustomerData: exportCustomerData(deps),
+    eraseCustomerData: eraseCustomerData(deps),
   };
 }
 

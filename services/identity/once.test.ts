@@ -197,4 +197,17 @@ testOnce(IdentityService, () => shop.mesh, {
       };
     },
   },
+  eraseCustomerData: {
+    callers: () => [workload("customers")],
+    prepare: async (_, requestId) => {
+      const [{ user }, { user: another }] = [await member(), await member()];
+      const request = { requestId, customerId: user.id };
+      return {
+        request,
+        other: () => ({ ...request, customerId: another.id }),
+        effect: async () => [await emailOf(user.id), await openSessions(user.id), await openSessions(another.id)],
+        once: ["", 0, 1],
+      };
+    },
+  },
 });

@@ -1,5 +1,13 @@
 -- What the migrations of identity come to. Not run by anybody; npm run golden writes it anew.
 
+create table erased_records (
+  request_id text not null,
+  place text not null,
+  customer_id text not null,
+  erased_count bigint not null default 0,
+  constraint erased_records_pkey PRIMARY KEY (request_id, place)
+);
+
 create table once_requests (
   method text not null,
   principal text not null,
@@ -76,9 +84,11 @@ create table users (
   email text,
   password_hash text,
   create_time timestamptz not null,
+  erase_time timestamptz,
   constraint users_pkey PRIMARY KEY (id),
   constraint users_email_key UNIQUE (email),
-  constraint users_check CHECK ((kind = 'customer'::text) = (email IS NOT NULL AND password_hash IS NOT NULL)),
+  constraint users_credentials CHECK ((kind = 'customer'::text AND erase_time IS NULL) = (email IS NOT NULL AND password_hash IS NOT NULL)),
+  constraint users_erased CHECK (erase_time IS NULL OR email IS NULL AND password_hash IS NULL),
   constraint users_kind_check CHECK (kind = ANY (ARRAY['guest'::text, 'customer'::text]))
 );
 CREATE INDEX users_guests ON users USING btree (create_time) WHERE kind = 'guest'::text;

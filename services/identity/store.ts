@@ -51,12 +51,13 @@ export async function findUserByEmail(db: Queryable, email: string): Promise<Use
   );
 }
 
-/** The user of an id, locked until the transaction ends. */
+/** The user of an id, unless they were erased, locked until the transaction ends. */
 export async function lockUser(tx: Queryable, id: string): Promise<UserRow | undefined> {
   return userOf(
-    await tx.query<StoredUser>(`select id, kind, password_hash as "passwordHash" from users where id = $1 for update`, [
-      id,
-    ]),
+    await tx.query<StoredUser>(
+      `select id, kind, password_hash as "passwordHash" from users where id = $1 and erase_time is null for update`,
+      [id],
+    ),
   );
 }
 

@@ -1,5 +1,13 @@
 -- What the migrations of inventory come to. Not run by anybody; npm run golden writes it anew.
 
+create table erased_records (
+  request_id text not null,
+  place text not null,
+  customer_id text not null,
+  erased_count bigint not null default 0,
+  constraint erased_records_pkey PRIMARY KEY (request_id, place)
+);
+
 create table movements (
   id text not null,
   sku text not null,

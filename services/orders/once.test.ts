@@ -6,7 +6,7 @@ import { insertOrder } from "./store.ts";
 import { newOrder } from "./testing/orders.ts";
 import { paidOrder, returnIdOf } from "./testing/paid-order.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { placeRequest } from "./testing/shop.ts";
+import { newBuyer, placeRequest } from "./testing/shop.ts";
 
 const test = shopForEachTest();
 const shoppers = () => [person(), person()] as const;
@@ -156,6 +156,28 @@ testOnce(OrderService, () => test.shop.mesh, {
         other: () => ({ ...request, amount: { currencyCode: "EUR", minorUnits: 200n } }),
         effect: () => entries("refund promised%", orderId),
         once: [1],
+      };
+    },
+  },
+  eraseCustomerData: {
+    callers: () => [workload("customers")],
+    prepare: async (_, requestId) => {
+      const buyers = [newBuyer(), newBuyer()] as const;
+      for (const buyer of buyers) {
+        const paid = await paidOrder(test.shop, { "SKU-1": 1n }, buyer);
+        await paid.cancel();
+        await paid.atRest();
+      }
+      const request = { requestId, customerId: buyers[0].id };
+      const emailsOf = async ({ id }: { readonly id: string }) => {
+        const rows = await test.db.query<{ email: string }>("select email from orders where customer_id = $1", [id]);
+        return rows.map(({ email }) => email);
+      };
+      return {
+        request,
+        other: () => ({ ...request, customerId: buyers[1].id }),
+        effect: () => Promise.all(buyers.map(emailsOf)),
+        once: [[""], ["buyer@example.com"]],
       };
     },
   },

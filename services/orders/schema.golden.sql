@@ -1,5 +1,13 @@
 -- What the migrations of orders come to. Not run by anybody; npm run golden writes it anew.
 
+create table erased_records (
+  request_id text not null,
+  place text not null,
+  customer_id text not null,
+  erased_count bigint not null default 0,
+  constraint erased_records_pkey PRIMARY KEY (request_id, place)
+);
+
 create table once_requests (
   method text not null,
   principal text not null,
@@ -145,6 +153,7 @@ create table orders (
   dues_settled integer not null default 0,
   withdrawn integer not null default 0,
   rate_id text not null default ''::text,
+  erased_version integer,
   constraint orders_pkey PRIMARY KEY (id),
   constraint orders_request_once UNIQUE (customer_id, request_id),
   constraint orders_accepted CHECK ((state <> ALL (ARRAY['CONFIRMED'::text, 'PAID'::text, 'SHIPPED'::text, 'COMPLETED'::text])) OR reservation_id IS NOT NULL AND payment_id IS NOT NULL),
@@ -152,6 +161,7 @@ create table orders (
   constraint orders_due CHECK ((step = 'done'::text) = (next_attempt_time IS NULL)),
   constraint orders_dues CHECK (dues_settled >= 0 AND dues_settled <= dues AND (dues - dues_settled) <= 32),
   constraint orders_dues_of_state CHECK (dues = 0 AND announced = 0 AND promised = 0 OR (state = ANY (ARRAY['PAID'::text, 'SHIPPED'::text, 'COMPLETED'::text]))),
+  constraint orders_erased CHECK (erased_version IS NULL OR email = ''::text AND (address ->> 'recipient'::text) = ''::text),
   constraint orders_holds_check CHECK (holds >= 1),
   constraint orders_rejected CHECK ((rejection_reason IS NOT NULL) = (state = 'REJECTED'::text OR state = 'PENDING'::text AND step = 'release_stock'::text)),
   constraint orders_shipping_price_check CHECK (shipping_price >= 0),

@@ -22,6 +22,7 @@ import { type Deps, fail } from "./deps.ts";
 import { planCapture, planRefund, planVoid } from "./domain.ts";
 import { handleWebhook } from "./handle-webhook.ts";
 import { paymentMessage, refundMessage } from "./messages.ts";
+import { eraseCustomerData, exportCustomerData } from "./personal-data.ts";
 import { listDiscrepancies, reconcilePayments } from "./reconcile-payments.ts";
 import { settleAuthorization } from "./settle-authorization.ts";
 import * as store from "./store.ts";
@@ -42,6 +43,8 @@ export function paymentHandlers(deps: Deps): Handlers<typeof PaymentService> {
     getLedgerBalances: getLedgerBalances(deps),
     reconcilePayments: reconcilePayments(deps),
     listDiscrepancies: listDiscrepancies(deps),
+    exportCustomerData: exportCustomerData(deps),
+    eraseCustomerData: eraseCustomerData(deps),
   };
 }
 

@@ -6,7 +6,7 @@ import { person, testOnce, workload } from "#testing/once.ts";
 import { eur, ordersOf, type PaymentsShop, startPayments } from "./testing/payments.ts";
 
 let shop: PaymentsShop;
-const { authorized, capture, captured, get, letGo, list, refund, types } = ordersOf(() => shop);
+const { authorized, capture, captured, get, letGo, list, refund, refundNoted, types } = ordersOf(() => shop);
 
 /** How often the books were compared: each time, one page of the gateway's list is read. */
 let rounds = 0;
@@ -23,6 +23,12 @@ beforeAll(async () => {
 afterAll(() => shop.close());
 
 const orders = () => [workload("orders")] as const;
+
+/** What was written of the refunds of a payment. */
+const notes = async (paymentId: string) => {
+  const text = "select note from operations where payment_id = $1 and kind = 'REFUND'";
+  return (await shop.database.db.query<{ note: string }>(text, [paymentId])).map(({ note }) => note);
+};
 
 /** What the payment gateway did for these orders. */
 const done =
@@ -113,6 +119,21 @@ testOnce(PaymentService, () => shop.mesh, {
       effect: async () => rounds,
       once: rounds + 1,
     }),
+  },
+  eraseCustomerData: {
+    callers: () => [workload("customers")],
+    prepare: async (_, requestId) => {
+      const [customerId, another] = [newId("usr"), newId("usr")];
+      const ids = [await captured({ customerId }), await captured({ customerId: another })];
+      for (const paymentId of ids) await refundNoted(paymentId, "for Ada");
+      const request = { requestId, customerId };
+      return {
+        request,
+        other: () => ({ ...request, customerId: another }),
+        effect: () => Promise.all(ids.map(notes)),
+        once: [[""], ["for Ada"]],
+      };
+    },
   },
 });
 

@@ -21,6 +21,14 @@ create table discrepancies (
 );
 CREATE UNIQUE INDEX discrepancies_open ON discrepancies USING btree (provider, COALESCE(payment_id, authorization_reference)) WHERE state = 'OPEN'::text;
 
+create table erased_records (
+  request_id text not null,
+  place text not null,
+  customer_id text not null,
+  erased_count bigint not null default 0,
+  constraint erased_records_pkey PRIMARY KEY (request_id, place)
+);
+
 create table gateway_records (
   provider text not null,
   authorization_reference text not null,
@@ -89,6 +97,7 @@ create table operations (
 CREATE INDEX operations_abandoned ON operations USING btree (update_time, id) WHERE failure_code = 'abandoned'::text;
 CREATE INDEX operations_abandoned_by_payment ON operations USING btree (payment_id) WHERE failure_code = 'abandoned'::text;
 CREATE INDEX operations_pending ON operations USING btree (next_try_time) WHERE state = 'PENDING'::text;
+CREATE INDEX operations_refunds_by_payment ON operations USING btree (payment_id) WHERE kind = 'REFUND'::text;
 
 create table payments (
   id text not null,
@@ -115,6 +124,7 @@ create table payments (
 );
 CREATE INDEX payments_authorized_by_expire_time ON payments USING btree (expire_time) WHERE state = 'AUTHORIZED'::text;
 CREATE UNIQUE INDEX payments_by_authorization ON payments USING btree (provider, authorization_reference);
+CREATE INDEX payments_by_customer ON payments USING btree (customer_id, id);
 CREATE INDEX payments_by_order ON payments USING btree (order_id, id DESC);
 CREATE INDEX payments_by_update_time ON payments USING btree (provider, update_time, id);
 CREATE UNIQUE INDEX payments_one_live_per_order ON payments USING btree (order_id) WHERE state = ANY (ARRAY['PENDING'::text, 'AUTHORIZED'::text, 'CAPTURED'::text]);

@@ -9,6 +9,14 @@ create table depots (
 );
 CREATE UNIQUE INDEX depots_one_central ON depots USING btree (central) WHERE central;
 
+create table erased_records (
+  request_id text not null,
+  place text not null,
+  customer_id text not null,
+  erased_count bigint not null default 0,
+  constraint erased_records_pkey PRIMARY KEY (request_id, place)
+);
+
 create table erasures (
   principal text not null,
   request_id text not null,

@@ -6,9 +6,10 @@ import { cancelReturn } from "./cancel-return.ts";
 import { createReturn } from "./create-return.ts";
 import type { Deps } from "./deps.ts";
 import { listReturns } from "./list-returns.ts";
+import { eraseCustomerData, exportCustomerData } from "./personal-data.ts";
 import { placeOrder } from "./place-order.ts";
 import { quoteCheckout } from "./quote-checkout.ts";
-import { getOrder, listOrders, watchOrder } from "./read-orders.ts";
+import { getCustomerSpending, getOrder, listOrders, watchOrder } from "./read-orders.ts";
 import { receiveReturn } from "./receive-return.ts";
 import { refundOrder } from "./refund-order.ts";
 import { listStuckOrders, retryOrder } from "./stuck-orders.ts";
@@ -32,5 +33,8 @@ export function orderHandlers(deps: Deps): Handlers<typeof OrderService> {
     refundOrder: refundOrder(deps),
     listStuckOrders: listStuckOrders(deps),
     retryOrder: retryOrder(deps),
+    getCustomerSpending: getCustomerSpending(deps),
+    exportCustomerData: exportCustomerData(deps),
+    eraseCustomerData: eraseCustomerData(deps),
   };
 }

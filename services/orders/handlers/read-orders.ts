@@ -1,4 +1,6 @@
 import type {
+  GetCustomerSpendingRequest,
+  GetCustomerSpendingResponse,
   GetOrderRequest,
   GetOrderResponse,
   ListOrdersRequest,
@@ -11,6 +13,7 @@ import { decodeIdToken, pageById } from "#mesh/rpc/page-token.ts";
 import { changesSince } from "../domain-order.ts";
 import { isFinal } from "../domain-saga.ts";
 import * as store from "../store.ts";
+import { sumSpending } from "../store-erasure.ts";
 import { isStaff, visibleTo } from "./access.ts";
 import type { Deps } from "./deps.ts";
 import { orderMessage, stateOf } from "./messages.ts";
@@ -31,7 +34,7 @@ export const listOrders =
   async (request: ListOrdersRequest, call: Call): Promise<ListOrdersResponse> => {
     const ownId = call.user?.id;
     const customerId = request.customerId === "" ? ownId : request.customerId;
-    if (customerId === undefined || (customerId !== ownId && !isStaff(call))) return { orders: [], nextPageToken: "" };
+    if (customerId === undefined || (customerId !== ownId && !seesAll(call))) return { orders: [], nextPageToken: "" };
     const filter = { customerId, state: request.state };
     const limit = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
     const orders = await store.listOrders(db, {
@@ -43,6 +46,22 @@ export const listOrders =
     });
     const { items, nextPageToken } = pageById(orders, { limit, filter });
     return { orders: items.map(orderMessage), nextPageToken };
+  };
+
+/** Whether the caller may see every customer's orders; the service customers has looked at who asks. */
+function seesAll(call: Call): boolean {
+  return call.caller === "customers" || isStaff(call);
+}
+
+/** What a customer paid and was not given back. */
+export const getCustomerSpending =
+  ({ db }: Pick<Deps, "db">) =>
+  async ({ customerId }: GetCustomerSpendingRequest): Promise<GetCustomerSpendingResponse> => {
+    const sums = await sumSpending(db, customerId);
+    return {
+      spent: sums.map(({ currencyCode, minorUnits }) => ({ currencyCode, minorUnits })),
+      orderCount: sums.reduce((count, { orders }) => count + orders, 0n),
+    };
   };
 
 /** The order at once and after every change, to its final state. */

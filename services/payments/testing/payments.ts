@@ -152,6 +152,7 @@ export const eur = (minorUnits: bigint) => ({ currencyCode: "EUR", minorUnits })
 
 export interface Ask {
   readonly orderId?: string;
+  readonly customerId?: string;
   readonly token?: string;
   readonly requestId?: string;
   readonly amount?: { currencyCode: string; minorUnits: bigint };
@@ -164,10 +165,8 @@ export function ordersOf(shop: () => Pick<PaymentsShop, "mesh" | "movements">) {
   const client = () => node().client(PaymentService);
   const authorize = (ask: Ask = {}) => {
     const { orderId = newId("ord"), token = "tok_visa", requestId = newId("req"), amount = eur(5_000n) } = ask;
-    return client().try.authorizePayment(
-      { requestId, orderId, customerId: "usr_payer", amount, paymentToken: token },
-      call(),
-    );
+    const { customerId = "usr_payer" } = ask;
+    return client().try.authorizePayment({ requestId, orderId, customerId, amount, paymentToken: token }, call());
   };
   const settle = (ask: Ask & { readonly orderId: string; readonly requestId: string }) => {
     const { orderId, requestId, amount = eur(5_000n) } = ask;
@@ -191,6 +190,10 @@ export function ordersOf(shop: () => Pick<PaymentsShop, "mesh" | "movements">) {
     letGo: (paymentId: string, requestId = newId("req")) => client().try.voidPayment({ requestId, paymentId }, call()),
     refund: (paymentId: string, minorUnits: bigint, requestId = newId("req")) =>
       client().try.createRefund({ requestId, paymentId, amount: eur(minorUnits), note: "" }, call()),
+    refundNoted: async (paymentId: string, note: string) => {
+      const request = { requestId: newId("req"), paymentId, amount: eur(10n), note };
+      return (await client().createRefund(request, call())).refund;
+    },
     get: async (paymentId: string) => (await client().getPayment({ paymentId }, call())).payment,
     list: async (orderId: string, pageSize = 0, pageToken = "") =>
       client().listPayments({ orderId, pageSize, pageToken }, call()),

@@ -152,5 +152,41 @@ export const CartService = {
         GUEST_TOKEN_INVALID: "INVALID_ARGUMENT",
       },
     },
+    /**
+     * Everything the cart holds on a person.
+     *
+     * @generated from rpc shop.cart.v1.CartService.ExportCustomerData
+     */
+    exportCustomerData: {
+      request: "shop.cart.v1.ExportCustomerDataRequest",
+      idempotency: "NO_SIDE_EFFECTS",
+      deadlineMs: 60000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["customers"],
+      },
+      errors: {},
+    },
+    /**
+     * Removes a person's cart. Asked again it goes on, and tells what is left.
+     *
+     * @generated from rpc shop.cart.v1.CartService.EraseCustomerData
+     */
+    eraseCustomerData: {
+      request: "shop.cart.v1.EraseCustomerDataRequest",
+      idempotency: "IDEMPOTENT",
+      deadlineMs: 30000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["customers"],
+      },
+      errors: {},
+    },
   },
 } as const;

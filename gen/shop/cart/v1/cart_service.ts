@@ -11,13 +11,16 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { PersonalDataErasure, PersonalRecord } from "../../type/v1/personal_data.ts";
 import { Cart, CartView } from "./cart.ts";
 
 export const protobufPackage = "shop.cart.v1";
@@ -133,6 +136,32 @@ export interface MergeCartsResponse {
    * cart.
    */
   readonly leftSkus: readonly string[];
+}
+
+/** Asks for everything on a person. */
+export interface ExportCustomerDataRequest {
+  /** Whose, `usr_…`. */
+  readonly customerId: string;
+}
+
+/** One record. */
+export interface ExportCustomerDataResponse {
+  /** The record. */
+  readonly record: PersonalRecord | undefined;
+}
+
+/** Asks to erase what is personal. */
+export interface EraseCustomerDataRequest {
+  /** Made by the caller, unique for this erasure; asking again with it goes on. */
+  readonly requestId: string;
+  /** Whose, `usr_…`. */
+  readonly customerId: string;
+}
+
+/** What was erased. */
+export interface EraseCustomerDataResponse {
+  /** Place by place. */
+  readonly erasures: readonly PersonalDataErasure[];
 }
 
 function createBaseGetCartRequest(): GetCartRequest {
@@ -1027,6 +1056,240 @@ export const MergeCartsResponse: MessageFns<MergeCartsResponse> = {
   },
 };
 
+function createBaseExportCustomerDataRequest(): ExportCustomerDataRequest {
+  return { customerId: "" };
+}
+
+export const ExportCustomerDataRequest: MessageFns<ExportCustomerDataRequest> = {
+  encode(message: ExportCustomerDataRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.customerId !== "") {
+      writer.uint32(10).string(message.customerId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportCustomerDataRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportCustomerDataRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.customerId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExportCustomerDataRequest>, I>>(base?: I): ExportCustomerDataRequest {
+    return ExportCustomerDataRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExportCustomerDataRequest>, I>>(object: I): ExportCustomerDataRequest {
+    const message = createBaseExportCustomerDataRequest() as any;
+    message.customerId = object.customerId ?? "";
+    return message;
+  },
+};
+
+function createBaseExportCustomerDataResponse(): ExportCustomerDataResponse {
+  return { record: undefined };
+}
+
+export const ExportCustomerDataResponse: MessageFns<ExportCustomerDataResponse> = {
+  encode(message: ExportCustomerDataResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.record !== undefined) {
+      PersonalRecord.encode(message.record, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportCustomerDataResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportCustomerDataResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.record = PersonalRecord.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExportCustomerDataResponse>, I>>(base?: I): ExportCustomerDataResponse {
+    return ExportCustomerDataResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExportCustomerDataResponse>, I>>(object: I): ExportCustomerDataResponse {
+    const message = createBaseExportCustomerDataResponse() as any;
+    message.record = (object.record !== undefined && object.record !== null)
+      ? PersonalRecord.fromPartial(object.record)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEraseCustomerDataRequest(): EraseCustomerDataRequest {
+  return { requestId: "", customerId: "" };
+}
+
+export const EraseCustomerDataRequest: MessageFns<EraseCustomerDataRequest> = {
+  encode(message: EraseCustomerDataRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.customerId !== "") {
+      writer.uint32(18).string(message.customerId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseCustomerDataRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseCustomerDataRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.customerId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EraseCustomerDataRequest>, I>>(base?: I): EraseCustomerDataRequest {
+    return EraseCustomerDataRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EraseCustomerDataRequest>, I>>(object: I): EraseCustomerDataRequest {
+    const message = createBaseEraseCustomerDataRequest() as any;
+    message.requestId = object.requestId ?? "";
+    message.customerId = object.customerId ?? "";
+    return message;
+  },
+};
+
+function createBaseEraseCustomerDataResponse(): EraseCustomerDataResponse {
+  return { erasures: [] };
+}
+
+export const EraseCustomerDataResponse: MessageFns<EraseCustomerDataResponse> = {
+  encode(message: EraseCustomerDataResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.erasures) {
+      PersonalDataErasure.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseCustomerDataResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseCustomerDataResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.erasures.push(PersonalDataErasure.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EraseCustomerDataResponse>, I>>(base?: I): EraseCustomerDataResponse {
+    return EraseCustomerDataResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EraseCustomerDataResponse>, I>>(object: I): EraseCustomerDataResponse {
+    const message = createBaseEraseCustomerDataResponse() as any;
+    message.erasures = object.erasures?.map((e) => PersonalDataErasure.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /**
  * What people mean to buy. Prices are never stored: each answer has those of the catalogue at that moment.
  *
@@ -1112,6 +1375,30 @@ export const CartServiceService = {
     responseSerialize: (value: MergeCartsResponse): Buffer => Buffer.from(MergeCartsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): MergeCartsResponse => MergeCartsResponse.decode(value),
   },
+  /** Everything the cart holds on a person. */
+  exportCustomerData: {
+    path: "/shop.cart.v1.CartService/ExportCustomerData" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ExportCustomerDataRequest): Buffer =>
+      Buffer.from(ExportCustomerDataRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExportCustomerDataRequest => ExportCustomerDataRequest.decode(value),
+    responseSerialize: (value: ExportCustomerDataResponse): Buffer =>
+      Buffer.from(ExportCustomerDataResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExportCustomerDataResponse => ExportCustomerDataResponse.decode(value),
+  },
+  /** Removes a person's cart. Asked again it goes on, and tells what is left. */
+  eraseCustomerData: {
+    path: "/shop.cart.v1.CartService/EraseCustomerData" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EraseCustomerDataRequest): Buffer =>
+      Buffer.from(EraseCustomerDataRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EraseCustomerDataRequest => EraseCustomerDataRequest.decode(value),
+    responseSerialize: (value: EraseCustomerDataResponse): Buffer =>
+      Buffer.from(EraseCustomerDataResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EraseCustomerDataResponse => EraseCustomerDataResponse.decode(value),
+  },
 } as const;
 
 export interface CartServiceServer extends UntypedServiceImplementation {
@@ -1141,6 +1428,10 @@ export interface CartServiceServer extends UntypedServiceImplementation {
    * Fails with INVALID_ARGUMENT `GUEST_TOKEN_INVALID`.
    */
   mergeCarts: handleUnaryCall<MergeCartsRequest, MergeCartsResponse>;
+  /** Everything the cart holds on a person. */
+  exportCustomerData: handleServerStreamingCall<ExportCustomerDataRequest, ExportCustomerDataResponse>;
+  /** Removes a person's cart. Asked again it goes on, and tells what is left. */
+  eraseCustomerData: handleUnaryCall<EraseCustomerDataRequest, EraseCustomerDataResponse>;
 }
 
 export interface CartServiceClient extends Client {
@@ -1253,6 +1544,32 @@ export interface CartServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: MergeCartsResponse) => void,
+  ): ClientUnaryCall;
+  /** Everything the cart holds on a person. */
+  exportCustomerData(
+    request: ExportCustomerDataRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ExportCustomerDataResponse>;
+  exportCustomerData(
+    request: ExportCustomerDataRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ExportCustomerDataResponse>;
+  /** Removes a person's cart. Asked again it goes on, and tells what is left. */
+  eraseCustomerData(
+    request: EraseCustomerDataRequest,
+    callback: (error: ServiceError | null, response: EraseCustomerDataResponse) => void,
+  ): ClientUnaryCall;
+  eraseCustomerData(
+    request: EraseCustomerDataRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EraseCustomerDataResponse) => void,
+  ): ClientUnaryCall;
+  eraseCustomerData(
+    request: EraseCustomerDataRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EraseCustomerDataResponse) => void,
   ): ClientUnaryCall;
 }
 

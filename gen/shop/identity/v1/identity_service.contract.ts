@@ -244,5 +244,43 @@ export const IdentityService = {
         USER_NOT_FOUND: "NOT_FOUND",
       },
     },
+    /**
+     * Everything identity holds on a person: who they are, and their sessions.
+     *
+     * @generated from rpc shop.identity.v1.IdentityService.ExportCustomerData
+     */
+    exportCustomerData: {
+      request: "shop.identity.v1.ExportCustomerDataRequest",
+      idempotency: "NO_SIDE_EFFECTS",
+      deadlineMs: 60000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["customers"],
+      },
+      errors: {},
+    },
+    /**
+     * Ends all sessions of a person, and takes out address, password and roles: nobody signs in as them any more, and the
+     * address is free for somebody new. Access tokens stay good until they expire. Asked again it goes on, and tells what
+     * is left.
+     *
+     * @generated from rpc shop.identity.v1.IdentityService.EraseCustomerData
+     */
+    eraseCustomerData: {
+      request: "shop.identity.v1.EraseCustomerDataRequest",
+      idempotency: "IDEMPOTENT",
+      deadlineMs: 30000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["customers"],
+      },
+      errors: {},
+    },
   },
 } as const;

@@ -11,7 +11,9 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -19,6 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp.ts";
+import { PersonalDataErasure, PersonalRecord } from "../../type/v1/personal_data.ts";
 import { Role, Session, Tokens } from "./session.ts";
 
 export const protobufPackage = "shop.identity.v1";
@@ -224,6 +227,32 @@ export interface RevokeRoleResponse {
   readonly userId: string;
   /** All roles the user has now. */
   readonly roles: readonly Role[];
+}
+
+/** Asks for everything on a person. */
+export interface ExportCustomerDataRequest {
+  /** Whose, `usr_…`. */
+  readonly customerId: string;
+}
+
+/** One record. */
+export interface ExportCustomerDataResponse {
+  /** The record. */
+  readonly record: PersonalRecord | undefined;
+}
+
+/** Asks to erase what is personal. */
+export interface EraseCustomerDataRequest {
+  /** Made by the caller, unique for this erasure; asking again with it goes on. */
+  readonly requestId: string;
+  /** Whose, `usr_…`. */
+  readonly customerId: string;
+}
+
+/** What was erased. */
+export interface EraseCustomerDataResponse {
+  /** Place by place. */
+  readonly erasures: readonly PersonalDataErasure[];
 }
 
 function createBaseCreateGuestRequest(): CreateGuestRequest {
@@ -1849,6 +1878,240 @@ export const RevokeRoleResponse: MessageFns<RevokeRoleResponse> = {
   },
 };
 
+function createBaseExportCustomerDataRequest(): ExportCustomerDataRequest {
+  return { customerId: "" };
+}
+
+export const ExportCustomerDataRequest: MessageFns<ExportCustomerDataRequest> = {
+  encode(message: ExportCustomerDataRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.customerId !== "") {
+      writer.uint32(10).string(message.customerId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportCustomerDataRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportCustomerDataRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.customerId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExportCustomerDataRequest>, I>>(base?: I): ExportCustomerDataRequest {
+    return ExportCustomerDataRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExportCustomerDataRequest>, I>>(object: I): ExportCustomerDataRequest {
+    const message = createBaseExportCustomerDataRequest() as any;
+    message.customerId = object.customerId ?? "";
+    return message;
+  },
+};
+
+function createBaseExportCustomerDataResponse(): ExportCustomerDataResponse {
+  return { record: undefined };
+}
+
+export const ExportCustomerDataResponse: MessageFns<ExportCustomerDataResponse> = {
+  encode(message: ExportCustomerDataResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.record !== undefined) {
+      PersonalRecord.encode(message.record, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportCustomerDataResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportCustomerDataResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.record = PersonalRecord.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExportCustomerDataResponse>, I>>(base?: I): ExportCustomerDataResponse {
+    return ExportCustomerDataResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExportCustomerDataResponse>, I>>(object: I): ExportCustomerDataResponse {
+    const message = createBaseExportCustomerDataResponse() as any;
+    message.record = (object.record !== undefined && object.record !== null)
+      ? PersonalRecord.fromPartial(object.record)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEraseCustomerDataRequest(): EraseCustomerDataRequest {
+  return { requestId: "", customerId: "" };
+}
+
+export const EraseCustomerDataRequest: MessageFns<EraseCustomerDataRequest> = {
+  encode(message: EraseCustomerDataRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.customerId !== "") {
+      writer.uint32(18).string(message.customerId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseCustomerDataRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseCustomerDataRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.customerId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EraseCustomerDataRequest>, I>>(base?: I): EraseCustomerDataRequest {
+    return EraseCustomerDataRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EraseCustomerDataRequest>, I>>(object: I): EraseCustomerDataRequest {
+    const message = createBaseEraseCustomerDataRequest() as any;
+    message.requestId = object.requestId ?? "";
+    message.customerId = object.customerId ?? "";
+    return message;
+  },
+};
+
+function createBaseEraseCustomerDataResponse(): EraseCustomerDataResponse {
+  return { erasures: [] };
+}
+
+export const EraseCustomerDataResponse: MessageFns<EraseCustomerDataResponse> = {
+  encode(message: EraseCustomerDataResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.erasures) {
+      PersonalDataErasure.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseCustomerDataResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseCustomerDataResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.erasures.push(PersonalDataErasure.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EraseCustomerDataResponse>, I>>(base?: I): EraseCustomerDataResponse {
+    return EraseCustomerDataResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EraseCustomerDataResponse>, I>>(object: I): EraseCustomerDataResponse {
+    const message = createBaseEraseCustomerDataResponse() as any;
+    message.erasures = object.erasures?.map((e) => PersonalDataErasure.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /**
  * Who people are: guests and customers, their passwords, sessions, roles, and the keys that tokens are signed with.
  *
@@ -2005,6 +2268,34 @@ export const IdentityServiceService = {
     responseSerialize: (value: RevokeRoleResponse): Buffer => Buffer.from(RevokeRoleResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RevokeRoleResponse => RevokeRoleResponse.decode(value),
   },
+  /** Everything identity holds on a person: who they are, and their sessions. */
+  exportCustomerData: {
+    path: "/shop.identity.v1.IdentityService/ExportCustomerData" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ExportCustomerDataRequest): Buffer =>
+      Buffer.from(ExportCustomerDataRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExportCustomerDataRequest => ExportCustomerDataRequest.decode(value),
+    responseSerialize: (value: ExportCustomerDataResponse): Buffer =>
+      Buffer.from(ExportCustomerDataResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExportCustomerDataResponse => ExportCustomerDataResponse.decode(value),
+  },
+  /**
+   * Ends all sessions of a person, and takes out address, password and roles: nobody signs in as them any more, and the
+   * address is free for somebody new. Access tokens stay good until they expire. Asked again it goes on, and tells what
+   * is left.
+   */
+  eraseCustomerData: {
+    path: "/shop.identity.v1.IdentityService/EraseCustomerData" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EraseCustomerDataRequest): Buffer =>
+      Buffer.from(EraseCustomerDataRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EraseCustomerDataRequest => EraseCustomerDataRequest.decode(value),
+    responseSerialize: (value: EraseCustomerDataResponse): Buffer =>
+      Buffer.from(EraseCustomerDataResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EraseCustomerDataResponse => EraseCustomerDataResponse.decode(value),
+  },
 } as const;
 
 export interface IdentityServiceServer extends UntypedServiceImplementation {
@@ -2057,6 +2348,14 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
    * Fails with NOT_FOUND `USER_NOT_FOUND`.
    */
   revokeRole: handleUnaryCall<RevokeRoleRequest, RevokeRoleResponse>;
+  /** Everything identity holds on a person: who they are, and their sessions. */
+  exportCustomerData: handleServerStreamingCall<ExportCustomerDataRequest, ExportCustomerDataResponse>;
+  /**
+   * Ends all sessions of a person, and takes out address, password and roles: nobody signs in as them any more, and the
+   * address is free for somebody new. Access tokens stay good until they expire. Asked again it goes on, and tells what
+   * is left.
+   */
+  eraseCustomerData: handleUnaryCall<EraseCustomerDataRequest, EraseCustomerDataResponse>;
 }
 
 export interface IdentityServiceClient extends Client {
@@ -2262,6 +2561,36 @@ export interface IdentityServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RevokeRoleResponse) => void,
+  ): ClientUnaryCall;
+  /** Everything identity holds on a person: who they are, and their sessions. */
+  exportCustomerData(
+    request: ExportCustomerDataRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ExportCustomerDataResponse>;
+  exportCustomerData(
+    request: ExportCustomerDataRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ExportCustomerDataResponse>;
+  /**
+   * Ends all sessions of a person, and takes out address, password and roles: nobody signs in as them any more, and the
+   * address is free for somebody new. Access tokens stay good until they expire. Asked again it goes on, and tells what
+   * is left.
+   */
+  eraseCustomerData(
+    request: EraseCustomerDataRequest,
+    callback: (error: ServiceError | null, response: EraseCustomerDataResponse) => void,
+  ): ClientUnaryCall;
+  eraseCustomerData(
+    request: EraseCustomerDataRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EraseCustomerDataResponse) => void,
+  ): ClientUnaryCall;
+  eraseCustomerData(
+    request: EraseCustomerDataRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EraseCustomerDataResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -38,7 +38,7 @@ export const OrderService = {
     },
     /**
      * Orders without their histories, the newest first: the caller's own, or with the role of an administrator or
-     * supporter those of any customer.
+     * supporter those of any customer. The service customers has looked at who asks, and names whose it wants.
      *
      * @generated from rpc shop.orders.v1.OrderService.ListOrders
      */
@@ -51,7 +51,7 @@ export const OrderService = {
         guest: true,
         customer: true,
         roles: ["admin", "support"],
-        services: ["operator"],
+        services: ["customers", "operator"],
       },
       errors: {},
     },
@@ -262,6 +262,61 @@ export const OrderService = {
         ORDER_NOT_FOUND: "NOT_FOUND",
         ORDER_NOT_STUCK: "FAILED_PRECONDITION",
       },
+    },
+    /**
+     * What a customer paid and was not given back, of all orders that are paid, by currency. Exact, and as of one moment.
+     *
+     * @generated from rpc shop.orders.v1.OrderService.GetCustomerSpending
+     */
+    getCustomerSpending: {
+      request: "shop.orders.v1.GetCustomerSpendingRequest",
+      idempotency: "NO_SIDE_EFFECTS",
+      deadlineMs: 2000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["customers"],
+      },
+      errors: {},
+    },
+    /**
+     * Everything orders holds on a person: orders with their histories, and returns.
+     *
+     * @generated from rpc shop.orders.v1.OrderService.ExportCustomerData
+     */
+    exportCustomerData: {
+      request: "shop.orders.v1.ExportCustomerDataRequest",
+      idempotency: "NO_SIDE_EFFECTS",
+      deadlineMs: 60000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["customers"],
+      },
+      errors: {},
+    },
+    /**
+     * Takes out what is personal of all orders that are at rest: e-mail, address but for the country, and what people
+     * wrote. An order under way keeps it until it rests, and is among what is left. Asked again it goes on.
+     *
+     * @generated from rpc shop.orders.v1.OrderService.EraseCustomerData
+     */
+    eraseCustomerData: {
+      request: "shop.orders.v1.EraseCustomerDataRequest",
+      idempotency: "IDEMPOTENT",
+      deadlineMs: 30000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["customers"],
+      },
+      errors: {},
     },
   },
 } as const;

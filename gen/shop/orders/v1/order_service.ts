@@ -23,6 +23,7 @@ import {
 import { Duration } from "../../../google/protobuf/duration.ts";
 import { Timestamp } from "../../../google/protobuf/timestamp.ts";
 import { Money } from "../../type/v1/money.ts";
+import { PersonalDataErasure, PersonalRecord } from "../../type/v1/personal_data.ts";
 import { Order, Order_State, Return, Return_State } from "./order.ts";
 
 export const protobufPackage = "shop.orders.v1";
@@ -236,6 +237,46 @@ export interface RetryOrderRequest {
 export interface RetryOrderResponse {
   /** The order as it is now. */
   readonly order: Order | undefined;
+}
+
+/** Asks what a customer spent. */
+export interface GetCustomerSpendingRequest {
+  /** Whose, `usr_…`. */
+  readonly customerId: string;
+}
+
+/** What they spent. */
+export interface GetCustomerSpendingResponse {
+  /** Totals less what was given back, by currency in the order of the alphabet; none when nothing was ever paid. */
+  readonly spent: readonly Money[];
+  /** How many orders that is. */
+  readonly orderCount: bigint;
+}
+
+/** Asks for everything on a person. */
+export interface ExportCustomerDataRequest {
+  /** Whose, `usr_…`. */
+  readonly customerId: string;
+}
+
+/** One record. */
+export interface ExportCustomerDataResponse {
+  /** The record. */
+  readonly record: PersonalRecord | undefined;
+}
+
+/** Asks to erase what is personal. */
+export interface EraseCustomerDataRequest {
+  /** Made by the caller, unique for this erasure; asking again with it goes on. */
+  readonly requestId: string;
+  /** Whose, `usr_…`. */
+  readonly customerId: string;
+}
+
+/** What was erased. */
+export interface EraseCustomerDataResponse {
+  /** Place by place. */
+  readonly erasures: readonly PersonalDataErasure[];
 }
 
 function createBaseGetOrderRequest(): GetOrderRequest {
@@ -1907,6 +1948,367 @@ export const RetryOrderResponse: MessageFns<RetryOrderResponse> = {
   },
 };
 
+function createBaseGetCustomerSpendingRequest(): GetCustomerSpendingRequest {
+  return { customerId: "" };
+}
+
+export const GetCustomerSpendingRequest: MessageFns<GetCustomerSpendingRequest> = {
+  encode(message: GetCustomerSpendingRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.customerId !== "") {
+      writer.uint32(10).string(message.customerId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetCustomerSpendingRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetCustomerSpendingRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.customerId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetCustomerSpendingRequest>, I>>(base?: I): GetCustomerSpendingRequest {
+    return GetCustomerSpendingRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetCustomerSpendingRequest>, I>>(object: I): GetCustomerSpendingRequest {
+    const message = createBaseGetCustomerSpendingRequest() as any;
+    message.customerId = object.customerId ?? "";
+    return message;
+  },
+};
+
+function createBaseGetCustomerSpendingResponse(): GetCustomerSpendingResponse {
+  return { spent: [], orderCount: 0n };
+}
+
+export const GetCustomerSpendingResponse: MessageFns<GetCustomerSpendingResponse> = {
+  encode(message: GetCustomerSpendingResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.spent) {
+      Money.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.orderCount !== 0n) {
+      if (BigInt.asIntN(64, message.orderCount) !== message.orderCount) {
+        throw new globalThis.Error("value provided for field message.orderCount of type int64 too large");
+      }
+      writer.uint32(16).int64(message.orderCount);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetCustomerSpendingResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetCustomerSpendingResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spent.push(Money.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.orderCount = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetCustomerSpendingResponse>, I>>(base?: I): GetCustomerSpendingResponse {
+    return GetCustomerSpendingResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetCustomerSpendingResponse>, I>>(object: I): GetCustomerSpendingResponse {
+    const message = createBaseGetCustomerSpendingResponse() as any;
+    message.spent = object.spent?.map((e) => Money.fromPartial(e)) || [];
+    message.orderCount = (object.orderCount !== undefined && object.orderCount !== null)
+      ? BigInt(object.orderCount)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseExportCustomerDataRequest(): ExportCustomerDataRequest {
+  return { customerId: "" };
+}
+
+export const ExportCustomerDataRequest: MessageFns<ExportCustomerDataRequest> = {
+  encode(message: ExportCustomerDataRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.customerId !== "") {
+      writer.uint32(10).string(message.customerId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportCustomerDataRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportCustomerDataRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.customerId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExportCustomerDataRequest>, I>>(base?: I): ExportCustomerDataRequest {
+    return ExportCustomerDataRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExportCustomerDataRequest>, I>>(object: I): ExportCustomerDataRequest {
+    const message = createBaseExportCustomerDataRequest() as any;
+    message.customerId = object.customerId ?? "";
+    return message;
+  },
+};
+
+function createBaseExportCustomerDataResponse(): ExportCustomerDataResponse {
+  return { record: undefined };
+}
+
+export const ExportCustomerDataResponse: MessageFns<ExportCustomerDataResponse> = {
+  encode(message: ExportCustomerDataResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.record !== undefined) {
+      PersonalRecord.encode(message.record, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportCustomerDataResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportCustomerDataResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.record = PersonalRecord.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExportCustomerDataResponse>, I>>(base?: I): ExportCustomerDataResponse {
+    return ExportCustomerDataResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExportCustomerDataResponse>, I>>(object: I): ExportCustomerDataResponse {
+    const message = createBaseExportCustomerDataResponse() as any;
+    message.record = (object.record !== undefined && object.record !== null)
+      ? PersonalRecord.fromPartial(object.record)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEraseCustomerDataRequest(): EraseCustomerDataRequest {
+  return { requestId: "", customerId: "" };
+}
+
+export const EraseCustomerDataRequest: MessageFns<EraseCustomerDataRequest> = {
+  encode(message: EraseCustomerDataRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.customerId !== "") {
+      writer.uint32(18).string(message.customerId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseCustomerDataRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseCustomerDataRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.customerId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EraseCustomerDataRequest>, I>>(base?: I): EraseCustomerDataRequest {
+    return EraseCustomerDataRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EraseCustomerDataRequest>, I>>(object: I): EraseCustomerDataRequest {
+    const message = createBaseEraseCustomerDataRequest() as any;
+    message.requestId = object.requestId ?? "";
+    message.customerId = object.customerId ?? "";
+    return message;
+  },
+};
+
+function createBaseEraseCustomerDataResponse(): EraseCustomerDataResponse {
+  return { erasures: [] };
+}
+
+export const EraseCustomerDataResponse: MessageFns<EraseCustomerDataResponse> = {
+  encode(message: EraseCustomerDataResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.erasures) {
+      PersonalDataErasure.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseCustomerDataResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseCustomerDataResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.erasures.push(PersonalDataErasure.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EraseCustomerDataResponse>, I>>(base?: I): EraseCustomerDataResponse {
+    return EraseCustomerDataResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EraseCustomerDataResponse>, I>>(object: I): EraseCustomerDataResponse {
+    const message = createBaseEraseCustomerDataResponse() as any;
+    message.erasures = object.erasures?.map((e) => PersonalDataErasure.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /**
  * What becomes of orders. Buyers see their own; somebody else's is NOT_FOUND `ORDER_NOT_FOUND`.
  *
@@ -1927,7 +2329,7 @@ export const OrderServiceService = {
   },
   /**
    * Orders without their histories, the newest first: the caller's own, or with the role of an administrator or
-   * supporter those of any customer.
+   * supporter those of any customer. The service customers has looked at who asks, and names whose it wants.
    */
   listOrders: {
     path: "/shop.orders.v1.OrderService/ListOrders" as const,
@@ -2071,6 +2473,45 @@ export const OrderServiceService = {
     responseSerialize: (value: RetryOrderResponse): Buffer => Buffer.from(RetryOrderResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RetryOrderResponse => RetryOrderResponse.decode(value),
   },
+  /** What a customer paid and was not given back, of all orders that are paid, by currency. Exact, and as of one moment. */
+  getCustomerSpending: {
+    path: "/shop.orders.v1.OrderService/GetCustomerSpending" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetCustomerSpendingRequest): Buffer =>
+      Buffer.from(GetCustomerSpendingRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetCustomerSpendingRequest => GetCustomerSpendingRequest.decode(value),
+    responseSerialize: (value: GetCustomerSpendingResponse): Buffer =>
+      Buffer.from(GetCustomerSpendingResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetCustomerSpendingResponse => GetCustomerSpendingResponse.decode(value),
+  },
+  /** Everything orders holds on a person: orders with their histories, and returns. */
+  exportCustomerData: {
+    path: "/shop.orders.v1.OrderService/ExportCustomerData" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ExportCustomerDataRequest): Buffer =>
+      Buffer.from(ExportCustomerDataRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExportCustomerDataRequest => ExportCustomerDataRequest.decode(value),
+    responseSerialize: (value: ExportCustomerDataResponse): Buffer =>
+      Buffer.from(ExportCustomerDataResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExportCustomerDataResponse => ExportCustomerDataResponse.decode(value),
+  },
+  /**
+   * Takes out what is personal of all orders that are at rest: e-mail, address but for the country, and what people
+   * wrote. An order under way keeps it until it rests, and is among what is left. Asked again it goes on.
+   */
+  eraseCustomerData: {
+    path: "/shop.orders.v1.OrderService/EraseCustomerData" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EraseCustomerDataRequest): Buffer =>
+      Buffer.from(EraseCustomerDataRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EraseCustomerDataRequest => EraseCustomerDataRequest.decode(value),
+    responseSerialize: (value: EraseCustomerDataResponse): Buffer =>
+      Buffer.from(EraseCustomerDataResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EraseCustomerDataResponse => EraseCustomerDataResponse.decode(value),
+  },
 } as const;
 
 export interface OrderServiceServer extends UntypedServiceImplementation {
@@ -2078,7 +2519,7 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
   getOrder: handleUnaryCall<GetOrderRequest, GetOrderResponse>;
   /**
    * Orders without their histories, the newest first: the caller's own, or with the role of an administrator or
-   * supporter those of any customer.
+   * supporter those of any customer. The service customers has looked at who asks, and names whose it wants.
    */
   listOrders: handleUnaryCall<ListOrdersRequest, ListOrdersResponse>;
   /**
@@ -2137,6 +2578,15 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
    * `ORDER_NOT_STUCK`.
    */
   retryOrder: handleUnaryCall<RetryOrderRequest, RetryOrderResponse>;
+  /** What a customer paid and was not given back, of all orders that are paid, by currency. Exact, and as of one moment. */
+  getCustomerSpending: handleUnaryCall<GetCustomerSpendingRequest, GetCustomerSpendingResponse>;
+  /** Everything orders holds on a person: orders with their histories, and returns. */
+  exportCustomerData: handleServerStreamingCall<ExportCustomerDataRequest, ExportCustomerDataResponse>;
+  /**
+   * Takes out what is personal of all orders that are at rest: e-mail, address but for the country, and what people
+   * wrote. An order under way keeps it until it rests, and is among what is left. Asked again it goes on.
+   */
+  eraseCustomerData: handleUnaryCall<EraseCustomerDataRequest, EraseCustomerDataResponse>;
 }
 
 export interface OrderServiceClient extends Client {
@@ -2158,7 +2608,7 @@ export interface OrderServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Orders without their histories, the newest first: the caller's own, or with the role of an administrator or
-   * supporter those of any customer.
+   * supporter those of any customer. The service customers has looked at who asks, and names whose it wants.
    */
   listOrders(
     request: ListOrdersRequest,
@@ -2347,6 +2797,51 @@ export interface OrderServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RetryOrderResponse) => void,
+  ): ClientUnaryCall;
+  /** What a customer paid and was not given back, of all orders that are paid, by currency. Exact, and as of one moment. */
+  getCustomerSpending(
+    request: GetCustomerSpendingRequest,
+    callback: (error: ServiceError | null, response: GetCustomerSpendingResponse) => void,
+  ): ClientUnaryCall;
+  getCustomerSpending(
+    request: GetCustomerSpendingRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetCustomerSpendingResponse) => void,
+  ): ClientUnaryCall;
+  getCustomerSpending(
+    request: GetCustomerSpendingRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetCustomerSpendingResponse) => void,
+  ): ClientUnaryCall;
+  /** Everything orders holds on a person: orders with their histories, and returns. */
+  exportCustomerData(
+    request: ExportCustomerDataRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ExportCustomerDataResponse>;
+  exportCustomerData(
+    request: ExportCustomerDataRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ExportCustomerDataResponse>;
+  /**
+   * Takes out what is personal of all orders that are at rest: e-mail, address but for the country, and what people
+   * wrote. An order under way keeps it until it rests, and is among what is left. Asked again it goes on.
+   */
+  eraseCustomerData(
+    request: EraseCustomerDataRequest,
+    callback: (error: ServiceError | null, response: EraseCustomerDataResponse) => void,
+  ): ClientUnaryCall;
+  eraseCustomerData(
+    request: EraseCustomerDataRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EraseCustomerDataResponse) => void,
+  ): ClientUnaryCall;
+  eraseCustomerData(
+    request: EraseCustomerDataRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EraseCustomerDataResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -284,5 +284,42 @@ export const PaymentService = {
       },
       errors: {},
     },
+    /**
+     * Everything payments holds on a person: payments and refunds, which name nobody.
+     *
+     * @generated from rpc shop.payments.v1.PaymentService.ExportCustomerData
+     */
+    exportCustomerData: {
+      request: "shop.payments.v1.ExportCustomerDataRequest",
+      idempotency: "NO_SIDE_EFFECTS",
+      deadlineMs: 60000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["customers"],
+      },
+      errors: {},
+    },
+    /**
+     * Takes out what was written of a person's refunds; amounts, dates and ids are the books, and stay.
+     * Asked again it goes on, and tells what is left.
+     *
+     * @generated from rpc shop.payments.v1.PaymentService.EraseCustomerData
+     */
+    eraseCustomerData: {
+      request: "shop.payments.v1.EraseCustomerDataRequest",
+      idempotency: "IDEMPOTENT",
+      deadlineMs: 30000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["customers"],
+      },
+      errors: {},
+    },
   },
 } as const;

@@ -1,0 +1,26 @@
+import type {
+  EraseCustomerDataRequest,
+  EraseCustomerDataResponse,
+  ExportCustomerDataRequest,
+  ExportCustomerDataResponse,
+} from "#gen/shop/identity/v1/identity_service.ts";
+import { everyRow, personalRecord } from "#mesh/personal-data.ts";
+import { erasePersonalData } from "#mesh/postgres/index.ts";
+import type { Call } from "#mesh/rpc/call.ts";
+import type { Deps } from "./deps.ts";
+import { exportSessions, exportUser, personalPlaces } from "./store-erasure.ts";
+
+export const exportCustomerData = ({ db }: Pick<Deps, "db">) =>
+  async function* ({ customerId: userId }: ExportCustomerDataRequest): AsyncGenerator<ExportCustomerDataResponse> {
+    const user = await exportUser(db, userId);
+    if (user !== undefined) yield { record: personalRecord("user", user.id, user) };
+    for await (const session of everyRow((afterId, limit) => exportSessions(db, { userId, afterId, limit }))) {
+      yield { record: personalRecord("session", session.id, session) };
+    }
+  };
+
+export const eraseCustomerData =
+  ({ db }: Pick<Deps, "db">) =>
+  async (request: EraseCustomerDataRequest, call: Call): Promise<EraseCustomerDataResponse> => ({
+    erasures: await erasePersonalData(db, call, request, personalPlaces),
+  });

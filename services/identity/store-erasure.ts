@@ -1,0 +1,92 @@
+import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract.ts";
+import { type PersonalPlace, type Queryable, storedAnswers } from "#mesh/postgres/index.ts";
+import type { UserKind } from "./domain.ts";
+
+/** Where identity holds something personal, in the order it goes: who is no user any more opens no further session. */
+export const personalPlaces: readonly PersonalPlace[] = [
+  {
+    place: "identity.users",
+    kept: "the id, and when it was made and erased, so that it is nobody else's ever",
+    erase: async (tx, userId) =>
+      (
+        await tx.query(
+          `update users set email = null, password_hash = null, erase_time = now()
+           where id = $1 and erase_time is null returning id`,
+          [userId],
+        )
+      ).length,
+    left: (db, userId) => count(db, `select count(*) as count from users where id = $1 and erase_time is null`, userId),
+  },
+  {
+    place: "identity.user_roles",
+    kept: "",
+    erase: async (tx, userId) =>
+      (await tx.query(`delete from user_roles where user_id = $1 returning role`, [userId])).length,
+    left: (db, userId) => count(db, `select count(*) as count from user_roles where user_id = $1`, userId),
+  },
+  {
+    // With the digests of their refresh tokens.
+    place: "identity.sessions",
+    kept: "",
+    erase: async (tx, userId, limit) =>
+      (
+        await tx.query(
+          `delete from sessions where id in (
+             select id from sessions where user_id = $1 order by id limit $2 for update)
+           returning id`,
+          [userId, limit],
+        )
+      ).length,
+    left: (db, userId) => count(db, `select count(*) as count from sessions where user_id = $1`, userId),
+  },
+  // People sign up and in without being anybody yet, so their answers are found by what stands in them. The digest of such
+  // a request would tell whoever guesses the address that they are right.
+  storedAnswers("identity.once_requests", { own: [IdentityService], about: [IdentityService] }),
+];
+
+async function count(db: Queryable, text: string, userId: string): Promise<number> {
+  const [row] = await db.query<{ readonly count: bigint }>(text, [userId]);
+  return Number(row?.count ?? 0n);
+}
+
+/** A user as they are given out. */
+export interface PersonalUser {
+  readonly id: string;
+  readonly kind: UserKind;
+  readonly email: string | null;
+  readonly createTime: Date;
+  readonly roles: readonly string[];
+}
+
+/** A user who is not erased. */
+export async function exportUser(db: Queryable, userId: string): Promise<PersonalUser | undefined> {
+  const [row] = await db.query<PersonalUser>(
+    `select id, kind, email, create_time as "createTime",
+       array(select role from user_roles where user_id = id order by role) as roles
+     from users where id = $1 and erase_time is null`,
+    [userId],
+  );
+  return row;
+}
+
+/** A session as it is given out. */
+export interface PersonalSession {
+  readonly id: string;
+  readonly createTime: Date;
+  readonly refreshTime: Date;
+  readonly expireTime: Date;
+  readonly revokeTime: Date | null;
+}
+
+/** A user's sessions, open or not, in the order of their ids, from the one after `afterId` on. */
+export async function exportSessions(
+  db: Queryable,
+  page: { readonly userId: string; readonly afterId: string; readonly limit: number },
+): Promise<readonly PersonalSession[]> {
+  return db.query<PersonalSession>(
+    `select id, create_time as "createTime", refresh_time as "refreshTime", expire_time as "expireTime",
+       revoke_time as "revokeTime"
+     from sessions where user_id = $1 and id > $2 order by id limit $3`,
+    [page.userId, page.afterId, page.limit],
+  );
+}
