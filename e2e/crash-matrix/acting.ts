@@ -26,7 +26,7 @@ const maxPolls = 600;
 export interface Meeting {
   /** Settles when the payment gateway has been asked for the authorization. */
   readonly authorizing: Promise<void>;
-  /** Settles when payments has been asked for the capture, which is held from then on. */
+  /** Settles when the payment gateway has been asked for the capture, which is held from then on. */
   readonly capturing: Promise<void>;
   /** To be called when the cancellation was answered: a capture waits for that. */
   cancelled(): void;

@@ -171,14 +171,18 @@ interface Hold {
   release(verdict: Verdict): void;
 }
 
+function newMeeting() {
+  return {
+    authorizing: deferred<void>(),
+    capturing: deferred<void>(),
+    captured: deferred<void>(),
+    cancelled: deferred<void>(),
+  };
+}
+
 function createHold(cells: readonly Cell[]): Hold {
   const owners = createOwners(cells);
   const reached = new Set<Cell>();
-  const newMeeting = () => ({
-    authorizing: deferred<void>(),
-    capturing: deferred<void>(),
-    cancelled: deferred<void>(),
-  });
   const meetings = new Map(cells.map((cell) => [cell, newMeeting()]));
   let armed = false;
   let release = (_: Verdict): void => {};
@@ -190,15 +194,20 @@ function createHold(cells: readonly Cell[]): Hold {
       const cell = owners.cellOf(exchange);
       if (!armed || cell === undefined) return "pass";
       const call = callName(exchange);
-      const { authorizing, capturing, cancelled } = meetings.get(cell) ?? {};
+      const { authorizing, capturing, captured, cancelled } = meetings.get(cell) ?? {};
       if (call === "authorizations") authorizing?.resolve();
-      if (call === "CapturePayment") capturing?.resolve();
-      // A capture that is to meet a cancellation waits for it.
-      const meets = cell.scenario.action === "cancel when confirmed" && call === "CapturePayment";
-      if (meets && moment === "before") return cancelled?.promise.then(() => "pass") ?? "pass";
-      if (call !== cell.point.call || moment !== cell.point.moment) return "pass";
-      reached.add(cell);
-      return released;
+      if (call === "capture") (moment === "before" ? capturing : captured)?.resolve();
+      const comeTo = (): Verdict | Promise<Verdict> => {
+        if (call !== cell.point.call || moment !== cell.point.moment) return "pass";
+        reached.add(cell);
+        return released;
+      };
+      if (cell.scenario.action === "cancel when confirmed" && moment === "before") {
+        // A capture that is to meet a cancellation waits for it, and the void that follows finds the money taken.
+        if (call === "capture") return cancelled?.promise.then(() => "pass") ?? "pass";
+        if (call === "VoidPayment") return captured?.promise.then(comeTo) ?? comeTo();
+      }
+      return comeTo();
     },
     arm() {
       armed = true;
@@ -219,8 +228,9 @@ function createHold(cells: readonly Cell[]): Hold {
     },
     release(verdict) {
       armed = false;
-      for (const { capturing, cancelled } of meetings.values()) {
+      for (const { capturing, captured, cancelled } of meetings.values()) {
         capturing.resolve();
+        captured.resolve();
         cancelled.resolve();
       }
       release(verdict);
