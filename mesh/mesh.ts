@@ -10,8 +10,8 @@ import { type Clock, systemClock } from "#mesh/clock.ts";
 import type { JoinConfig, MeshConfig } from "#mesh/config.ts";
 import type { Client, Contract, Implementation } from "#mesh/contract/contract.ts";
 import type { EndpointSource } from "#mesh/discovery/endpoints.ts";
-import { createMembership } from "#mesh/discovery/membership.ts";
 import type { Registration } from "#mesh/discovery/registration.ts";
+import { createWhereabouts } from "#mesh/discovery/whereabouts.ts";
 import type { CertificateSource, JoinError } from "#mesh/identity/certificates.ts";
 import { identityServiceKeys } from "#mesh/identity/identity-service-keys.ts";
 import { memberOf } from "#mesh/identity/joining.ts";
@@ -134,8 +134,8 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
   const common = withDefaults(name, config, given);
   const { log, clock } = common;
   const onTrust = (bundle: TrustBundle): void => member.trust(bundle);
-  const membership = createMembership({ name, config, startTime: clock.now(), log, onTrust });
-  const parts = { ...common, endpoints: given.endpoints ?? membership.endpoints };
+  const whereabouts = createWhereabouts({ name, config, startTime: clock.now(), log, onTrust });
+  const parts = { ...common, endpoints: given.endpoints ?? whereabouts.endpoints };
   // Its own lines are not ours in form, and some show the values of headers.
   if (!log.isLevelEnabled("debug")) setLogVerbosity(logVerbosity.NONE);
   const queues: Queue[] = [];
@@ -151,7 +151,7 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
   const targets = followTargets(parts.endpoints, name);
   const budgets = createRetryBudgets();
   const close = (): void => {
-    membership.close();
+    whereabouts.close();
     member.close();
     targets.close();
     channels.close();
@@ -161,8 +161,8 @@ export function createMeshNode(name: string, config: MeshConfig, given: Partial<
     parts.endpoints.watch(contract.owner, nobody);
     return createClient({ log, channels, targets, budgets }, contract);
   };
-  membership.join({ discovery: client(DiscoveryService), registry: client(RegistryService), background });
-  const register = (port: number): Registration => membership.register(port, stats.read);
+  whereabouts.join({ discovery: client(DiscoveryService), registry: client(RegistryService), background });
+  const register = (port: number): Registration => whereabouts.register(port, stats.read);
   let ownKeys = given.signingKeys;
   const publishedKeys = identityServiceKeys(client(IdentityService), (signal) =>
     background({ name: "signing-keys", timeoutMs: KEY_FETCH_TIMEOUT_MS, signal }),

@@ -8,7 +8,7 @@ import { type EndpointSource, overlay, staticEndpoints } from "#mesh/discovery/e
 import { type Registration, type RegistrationOptions, register, unregistered } from "#mesh/discovery/registration.ts";
 
 /** How one process finds others, and is found. */
-export interface Membership {
+export interface Whereabouts {
   readonly endpoints: EndpointSource;
   /** Begins to follow the control plane, if there is one. Called once. */
   join(control: ControlAccess): void;
@@ -20,7 +20,7 @@ export interface Membership {
 /** By what the control plane is reached. */
 export interface ControlAccess extends ControlClient, Pick<RegistrationOptions, "registry"> {}
 
-export interface MembershipOptions {
+export interface WhereaboutsOptions {
   /** The workload. */
   readonly name: string;
   readonly config: MeshConfig;
@@ -33,7 +33,7 @@ export interface MembershipOptions {
 const CONTROL = "control";
 
 /** By the process's settings; see `MeshConfig`. */
-export function createMembership(options: MembershipOptions): Membership {
+export function createWhereabouts(options: WhereaboutsOptions): Whereabouts {
   const { name, config, log } = options;
   const { control, dnsTarget, targets, discovery } = config;
   const table = control === undefined ? targets : { [CONTROL]: [control], ...targets };
@@ -46,14 +46,14 @@ export function createMembership(options: MembershipOptions): Membership {
   return followed(options, table);
 }
 
-function alone(endpoints: EndpointSource, close: () => void): Membership {
+function alone(endpoints: EndpointSource, close: () => void): Whereabouts {
   return { endpoints, join() {}, register: () => unregistered, close };
 }
 
 function followed(
-  { name, config, startTime, log, onTrust }: MembershipOptions,
+  { name, config, startTime, log, onTrust }: WhereaboutsOptions,
   table: MeshConfig["targets"],
-): Membership {
+): Whereabouts {
   const { version, advertise: host } = config;
   const instanceName = instanceOf(name, config.instance);
   const endpoints = new ControlEndpoints({ instance: instanceName, log, onTrust });
