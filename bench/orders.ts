@@ -13,15 +13,23 @@ import { parseArgs } from "node:util";
 import { withRunningShop } from "../cli/commands/running-shop.ts";
 import { watchStopSignals } from "../cli/stop-signals.ts";
 import { readBooks } from "../e2e/audit/read-books.ts";
+import {
+  build,
+  builtPrograms,
+  type OwnShop,
+  root,
+  type Watched,
+  withShop,
+  withTemporaryFolder,
+} from "../e2e/support/shop.ts";
 import { readCatalogue } from "../sample/catalogue.ts";
 import { audit, type Check } from "./support/audit.ts";
 import { runLoad } from "./support/load.ts";
 import type { LoadPlan, LoadResult } from "./support/load-plan.ts";
 import { createOperator } from "./support/operator.ts";
-import { type CpuReading, cpuBetween, readCpu, readMachineCpu, readMemory, type Watched } from "./support/processes.ts";
+import { type CpuReading, cpuBetween, readCpu, readMachineCpu, readMemory } from "./support/processes.ts";
 import { createProfiling, type Profiling } from "./support/profile.ts";
 import * as report from "./support/report.ts";
-import { type BenchShop, build, builtPrograms, root, withShop, withTemporaryFolder } from "./support/shop.ts";
 
 const idleSeconds = 5;
 const unitsPerSku = 100_000_000n;
@@ -85,7 +93,7 @@ async function main(options: Options, signal: AbortSignal): Promise<boolean> {
 }
 
 interface Measuring {
-  readonly bench: BenchShop;
+  readonly bench: OwnShop;
   readonly options: Options;
   readonly profiling: Profiling | undefined;
   readonly signal: AbortSignal;
@@ -181,7 +189,7 @@ async function startCpu(processes: readonly Watched[]): Promise<RunningCpu> {
 }
 
 // The supervisor runs in this process; it reads every line that the services log.
-async function watched(bench: BenchShop, ...more: readonly Watched[]): Promise<readonly Watched[]> {
+async function watched(bench: OwnShop, ...more: readonly Watched[]): Promise<readonly Watched[]> {
   return [...(await bench.processes()), { name: "supervisor (with this bench)", pid: process.pid }, ...more];
 }
 

@@ -20,7 +20,7 @@ import { build } from "esbuild";
 import { createTestAuthority, type TestAuthority } from "#testing/authority.ts";
 import { removeFolder, temporaryFolder } from "#testing/folders.ts";
 import { startEmbeddedPostgres } from "../cli/postgres/embedded.ts";
-import { table } from "./support/figures.ts";
+import { table } from "../e2e/support/figures.ts";
 import {
   type CallKind,
   type Load,

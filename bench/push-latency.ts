@@ -9,8 +9,8 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Cluster } from "#mesh/discovery/endpoints.ts";
 import type { MeshNode } from "#mesh/mesh.ts";
 import { ProbeService, probeRequest, probeResponse } from "#mesh/rpc/probe.fixture.ts";
+import { quantile, table } from "../e2e/support/figures.ts";
 import { startMembers } from "../services/control/testing/members.ts";
-import { quantile, table } from "./support/figures.ts";
 
 const [rounds = 200, watchers = 8] = process.argv.slice(2).map(Number);
 

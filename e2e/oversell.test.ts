@@ -2,7 +2,6 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { PlaceOrderRequest } from "#gen/shop/orders/v1/checkout_service.ts";
 import { Order_State } from "#gen/shop/orders/v1/order.ts";
 import type { Intercept } from "#testing/faults/exchange.ts";
-import { CallFailure } from "../bench/support/wire.ts";
 import { audit, describeFindings } from "./audit/audit.ts";
 import type { BuyersWord, Finding } from "./audit/books.ts";
 import { unfinished } from "./audit/orders.ts";
@@ -14,6 +13,7 @@ import { insist } from "./support/insist.ts";
 import { dropIdempotencyKeys } from "./support/planted-bug.ts";
 import { buildPrograms, newPlace, type ShopPlace } from "./support/setup.ts";
 import { setStock } from "./support/stock.ts";
+import { CallFailure } from "./support/wire.ts";
 
 // Real processes, two of each service that decides; then the books, read past the services.
 

@@ -1,7 +1,7 @@
 import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
 import { audit as auditBooks } from "../../e2e/audit/audit.ts";
 import type { Books, BuyersWord } from "../../e2e/audit/books.ts";
-import { sum } from "./figures.ts";
+import { sum } from "../../e2e/support/figures.ts";
 import type { LoadResult } from "./load-plan.ts";
 
 /** Something that must hold after a load. */

@@ -5,7 +5,7 @@ import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contr
 import type { Certificates } from "#mesh/identity/certificates.ts";
 import { contextOptions } from "#mesh/identity/tls.ts";
 import { newId } from "#mesh/ids.ts";
-import { quantile } from "./figures.ts";
+import { quantile } from "../../e2e/support/figures.ts";
 
 /** What a process of load does: calls as a workload, so many a second, whatever becomes of them. */
 export interface LoadSetup {

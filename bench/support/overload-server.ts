@@ -14,9 +14,9 @@ import { createMeshNode, type MeshNode, type ServeOptions } from "#mesh/mesh.ts"
 import { migrate, openDatabase } from "#mesh/postgres/index.ts";
 import type { CallStats, EndedBy } from "#mesh/rpc/call-stats.ts";
 import { testConfig } from "#testing/mesh.ts";
+import { quantile } from "../../e2e/support/figures.ts";
 import { inventoryHandlers } from "../../services/inventory/handlers.ts";
 import { startStockWatch } from "../../services/inventory/stock-watch.ts";
-import { quantile } from "./figures.ts";
 
 /** The server that is overloaded: one process, with mutual TLS and its log on. */
 export interface ServerSetup {

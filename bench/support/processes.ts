@@ -1,10 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
-
-/** A process to look at. */
-export interface Watched {
-  readonly name: string;
-  readonly pid: number;
-}
+import type { Watched } from "../../e2e/support/shop.ts";
 
 /** Memory in bytes. The shares (PSS) of processes that share pages add up rightly; resident sizes (RSS) do not. */
 export interface Memory {

@@ -2,8 +2,8 @@ import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { sum, table } from "./figures.ts";
-import type { Watched } from "./processes.ts";
+import { sum, table } from "../../e2e/support/figures.ts";
+import type { Watched } from "../../e2e/support/shop.ts";
 
 /** Processor profiles of the shop's Node.js processes, one file each, for the span between two calls of `toggle`. */
 export interface Profiling {

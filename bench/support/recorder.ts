@@ -1,4 +1,4 @@
-import { type CallFailure, methodName, type UnaryMethod } from "./wire.ts";
+import { type CallFailure, methodName, type UnaryMethod } from "../../e2e/support/wire.ts";
 
 /** Counts what calls do, and times those that end in the window. */
 export interface Recorder {

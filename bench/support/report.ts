@@ -1,6 +1,6 @@
 import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
+import { mebibytes, quantile, sum, table } from "../../e2e/support/figures.ts";
 import type { Check } from "./audit.ts";
-import { mebibytes, quantile, sum, table } from "./figures.ts";
 import type { LoadPlan, LoadResult } from "./load-plan.ts";
 import type { CpuReading, Memory } from "./processes.ts";
 

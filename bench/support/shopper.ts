@@ -5,9 +5,9 @@ import { CartServiceService } from "#gen/shop/cart/v1/cart_service.ts";
 import { IdentityServiceService } from "#gen/shop/identity/v1/identity_service.ts";
 import { CheckoutServiceService } from "#gen/shop/orders/v1/checkout_service.ts";
 import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
+import { CallFailure, callUnary, type UnaryMethod } from "../../e2e/support/wire.ts";
 import type { AcceptedOrder, LoadPlan } from "./load-plan.ts";
 import type { Recorder } from "./recorder.ts";
-import { CallFailure, callUnary, type UnaryMethod } from "./wire.ts";
 
 /** A guest with a connection of their own, who buys one thing after another. */
 export interface Shopper {

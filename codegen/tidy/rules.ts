@@ -95,6 +95,7 @@ function forbidden(from: string, target: Target): string | undefined {
   if (home === "mesh" && !isIn(to, isTest(from) ? ["gen/", "testing/"] : ["gen/"])) return "the mesh imports gen only";
   if (isIn(to, ["services/", "simulators/"]) && !isIn(from, ["e2e/", "bench/"]))
     return "a service is called, not imported";
+  if (home === "e2e" && isIn(to, ["bench/"])) return "measurements use tests, not the other way round";
   return undefined;
 }
 

@@ -1,8 +1,8 @@
 import type { PlaceOrderRequest } from "#gen/shop/orders/v1/checkout_service.ts";
 import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
-import type { CallFailure } from "../../bench/support/wire.ts";
 import type { BuyersWord } from "../audit/books.ts";
 import type { Buyer } from "../support/buyer.ts";
+import type { CallFailure } from "../support/wire.ts";
 
 /** What all buyers were told. */
 export interface BuyersRecord {

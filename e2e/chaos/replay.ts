@@ -1,5 +1,5 @@
-import { CallFailure } from "../../bench/support/wire.ts";
 import type { Buyer } from "../support/buyer.ts";
+import { CallFailure } from "../support/wire.ts";
 import type { Progress } from "./progress.ts";
 import type { BuyersRecord } from "./record.ts";
 import { tryHard } from "./try-hard.ts";

@@ -1,5 +1,5 @@
-import { CallFailure } from "../../bench/support/wire.ts";
 import { insist } from "../support/insist.ts";
+import { CallFailure } from "../support/wire.ts";
 
 const maxTries = 30;
 

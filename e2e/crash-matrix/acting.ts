@@ -3,11 +3,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { PlaceOrderRequest } from "#gen/shop/orders/v1/checkout_service.ts";
 import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
 import { OrderServiceService } from "#gen/shop/orders/v1/order_service.ts";
-import { CallFailure } from "../../bench/support/wire.ts";
 import { type Buyer, createBuyer } from "../support/buyer.ts";
 import type { FaultShop } from "../support/fault-shop.ts";
 import { insist } from "../support/insist.ts";
 import type { Staff } from "../support/staff.ts";
+import { CallFailure } from "../support/wire.ts";
 import type { Cell } from "./cells.ts";
 
 /** The buyer of a cell, with a full cart or a paid order. */

@@ -7,10 +7,7 @@ import { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contract.t
 import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
 import type { Contract, Idempotency } from "#mesh/contract/contract.ts";
-import type { CallKind } from "./recorder.ts";
-
-/** Whether a client sends again what it may: as gRPC clients do that are told nothing, or as the README tells callers. */
-export type ClientKind = "plain" | "retrying";
+import type { CallKind, ClientKind } from "./recorder.ts";
 
 const contracts: readonly Contract[] = [
   CartService,

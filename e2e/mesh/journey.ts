@@ -8,8 +8,8 @@ import { InventoryServiceService } from "#gen/shop/inventory/v1/inventory_servic
 import { CheckoutServiceService } from "#gen/shop/orders/v1/checkout_service.ts";
 import { OrderServiceService } from "#gen/shop/orders/v1/order_service.ts";
 import { PaymentServiceService } from "#gen/shop/payments/v1/payment_service.ts";
-import { CallFailure, type UnaryMethod } from "../../bench/support/wire.ts";
 import { address } from "../support/fixtures.ts";
+import { CallFailure, type UnaryMethod } from "../support/wire.ts";
 
 /** Makes one call; rejects with a CallFailure. */
 export type Ask = <Request, Response>(

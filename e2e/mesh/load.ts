@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Client } from "@grpc/grpc-js";
-import { CallFailure, callUnary, methodName } from "../../bench/support/wire.ts";
-import { type ClientKind, callKind, openClient } from "./clients.ts";
+import { CallFailure, callUnary, methodName } from "../support/wire.ts";
+import { callKind, openClient } from "./clients.ts";
 import { type Ask, goShopping, type Purchase } from "./journey.ts";
-import { createRecorder, type Recorder } from "./recorder.ts";
+import { type ClientKind, createRecorder, type Recorder } from "./recorder.ts";
 
 /** Steady shopping, by shoppers who come at their own times however the shop does. */
 export interface Load {

@@ -1,5 +1,4 @@
-import type { CallFailure } from "../../bench/support/wire.ts";
-import type { ClientKind } from "./clients.ts";
+import type { CallFailure } from "../support/wire.ts";
 
 /** What came of one call. */
 export interface CallRecord {
@@ -14,6 +13,9 @@ export interface CallRecord {
   /** `UNAVAILABLE SERVICE_UNAVAILABLE: …`; undefined when it succeeded. */
   readonly failure: string | undefined;
 }
+
+/** Whether a client sends again what it may: as gRPC clients do that are told nothing, or as the README tells callers. */
+export type ClientKind = "plain" | "retrying";
 
 export type CallKind = "read" | "write" | "once only";
 

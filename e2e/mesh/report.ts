@@ -1,6 +1,5 @@
-import { quantile, table } from "../../bench/support/figures.ts";
-import type { ClientKind } from "./clients.ts";
-import type { CallRecord } from "./recorder.ts";
+import { quantile, table } from "../support/figures.ts";
+import type { CallRecord, ClientKind } from "./recorder.ts";
 import type { PhaseRun } from "./run-phases.ts";
 
 /** Whether nobody noticed who was not to notice. */

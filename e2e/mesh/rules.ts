@@ -3,8 +3,8 @@ import type { Client } from "@grpc/grpc-js";
 import { SupervisorService } from "#gen/mesh/supervisor/v1/supervisor_service.contract.ts";
 import { TrafficService } from "#gen/mesh/v1/traffic_service.contract.ts";
 import { CatalogServiceService } from "#gen/shop/catalog/v1/catalog_service.ts";
-import { CallFailure, callUnary } from "../../bench/support/wire.ts";
 import { sku } from "../support/fixtures.ts";
+import { CallFailure, callUnary } from "../support/wire.ts";
 import { openClient } from "./clients.ts";
 import { type ControlDesk, until } from "./control-desk.ts";
 

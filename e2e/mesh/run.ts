@@ -1,5 +1,4 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { withShop } from "../../bench/support/shop.ts";
 import { dataFolder } from "../../cli/data/folder.ts";
 import { operatorMesh } from "../../cli/operator-client.ts";
 import { readCatalogue } from "../../sample/catalogue.ts";
@@ -8,6 +7,7 @@ import type { Finding } from "../audit/books.ts";
 import { unfinished } from "../audit/orders.ts";
 import { type BooksSource, readBooks } from "../audit/read-books.ts";
 import { programsDir, type ShopPlace } from "../support/setup.ts";
+import { withShop } from "../support/shop.ts";
 import { addStock } from "../support/stock.ts";
 import { type ControlDesk, createControlDesk } from "./control-desk.ts";
 import type { Purchase } from "./journey.ts";

@@ -5,8 +5,8 @@ import { IdentityServiceService } from "#gen/shop/identity/v1/identity_service.t
 import { CheckoutServiceService, type PlaceOrderRequest } from "#gen/shop/orders/v1/checkout_service.ts";
 import type { Order } from "#gen/shop/orders/v1/order.ts";
 import { OrderServiceService } from "#gen/shop/orders/v1/order_service.ts";
-import { callUnary, type UnaryMethod } from "../../bench/support/wire.ts";
 import { address } from "./fixtures.ts";
+import { callUnary, type UnaryMethod } from "./wire.ts";
 
 /** A guest with a connection of their own, who has nothing but the shop's address. Calls reject with a CallFailure. */
 export interface Buyer {

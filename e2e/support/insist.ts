@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { CallFailure } from "../../bench/support/wire.ts";
+import { CallFailure } from "./wire.ts";
 
 const pauseMs = 300;
 const maxTries = 100;

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { Client, credentials } from "@grpc/grpc-js";
 import { IdentityServiceService } from "#gen/shop/identity/v1/identity_service.ts";
-import { callUnary, type UnaryMethod } from "../../bench/support/wire.ts";
 import { adminGrant } from "../../cli/commands/admin-grant.ts";
 import type { FaultShop } from "./fault-shop.ts";
+import { callUnary, type UnaryMethod } from "./wire.ts";
 
 /** Somebody who works for the shop: an administrator. Calls reject with a CallFailure. */
 export interface Staff {

@@ -10,11 +10,16 @@ import { type RunState, readRunState } from "../../cli/data/run-file.ts";
 import { loadSecrets } from "../../cli/data/secrets.ts";
 import { readSettings, type Settings } from "../../cli/settings.ts";
 import { type Shop, startShop } from "../../cli/shop.ts";
-import type { BooksSource } from "../../e2e/audit/read-books.ts";
-import type { Watched } from "./processes.ts";
+import type { BooksSource } from "../audit/read-books.ts";
+
+/** A process to look at. */
+export interface Watched {
+  readonly name: string;
+  readonly pid: number;
+}
 
 /** A shop in a folder of its own, on ports of its own. */
-export interface BenchShop {
+export interface OwnShop {
   readonly shop: Shop;
   readonly state: RunState;
   /** Where its records are. */
@@ -51,7 +56,7 @@ export async function withTemporaryFolder<T>(keep: boolean, work: (folder: strin
 }
 
 /** Starts the shop, gives it to the work, and stops it in any case. Rejects when it fails meanwhile. */
-export async function withShop<T>(options: StartOptions, work: (bench: BenchShop) => Promise<T>): Promise<T> {
+export async function withShop<T>(options: StartOptions, work: (bench: OwnShop) => Promise<T>): Promise<T> {
   const lines: string[] = [];
   const output = { colour: false, write: (text: string): void => void lines.push(text) };
   let shop: Shop | undefined;
@@ -75,7 +80,7 @@ async function settingsFor(dataDir: string): Promise<Settings> {
   return { ...readSettings({}, { data: dataDir }), port };
 }
 
-async function describe(shop: Shop, dataDir: string): Promise<BenchShop> {
+async function describe(shop: Shop, dataDir: string): Promise<OwnShop> {
   const read = async (): Promise<RunState> => {
     const state = await readRunState(dataFolder(dataDir));
     if (state === undefined) throw new Error(`nothing runs in ${dataDir}`);
