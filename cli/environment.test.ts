@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "#mesh/clock.ts";
 import { verifyJoinToken } from "#mesh/identity/join-token.ts";
-import { type Environment, environmentOf } from "./environment.ts";
+import { type Environment, environmentOf, operatorsMail } from "./environment.ts";
 import { createPlaces } from "./places.ts";
 import { directly, type RunPlan, rememberWays } from "./run-plan.ts";
 import { type BuiltFolder, builtFolder, servicesWithData } from "./testing/built-folder.ts";
@@ -40,6 +40,7 @@ async function makePlan(instances: Instances = {}, given: Partial<RunPlan> = {})
     },
     runId: "run-1",
     simulatorDir: "/data/simulator",
+    mailDir: "/data/mail",
     logLevel: "info",
     clock: systemClock,
     env: {
@@ -148,6 +149,32 @@ test("tells the payment gateway where webhooks go, and lets it misbehave", async
     SHOPMESH_SIMULATOR_WEBHOOK_COPIES: "2",
     SHOPMESH_SIMULATOR_KEY: "key-of-simulator",
   });
+});
+
+test("tells notifications where the mailbox is, and the mailbox what to keep", async () => {
+  const notifications = await environment("notifications-1");
+  expect(notifications).toMatchObject({
+    SHOPMESH_SMTP_URL: `smtp://127.0.0.1:${portOf("mailbox")}`,
+    SHOPMESH_MAIL_DIR: "/data/mail",
+    SHOPMESH_MAIL_FROM: "Shopmesh <orders@shopmesh.localhost>",
+  });
+  expect(await environment("mailbox")).toEqual({
+    PATH: "/bin",
+    SHOPMESH_LOG_LEVEL: "info",
+    SHOPMESH_RUN: "run-1",
+    SHOPMESH_MAILBOX_PORT: String(portOf("mailbox")),
+    SHOPMESH_MAIL_DIR: "/data/mail",
+  });
+});
+
+test("leaves mails to a mail server of the operator's, who then has to say who writes them", async () => {
+  const env = { SHOPMESH_SMTP_URL: "smtp://shop:s3cret@mail.example:587", SHOPMESH_MAIL_FROM: "orders@shop.example" };
+  const notifications = await environment("notifications-1", { ...plan, env });
+  expect(notifications).toMatchObject(env);
+  expect(notifications).not.toHaveProperty("SHOPMESH_MAIL_DIR");
+  expect(() => operatorsMail({ SHOPMESH_SMTP_URL: env.SHOPMESH_SMTP_URL })).toThrow(
+    /^SHOPMESH_SMTP_URL wants SHOPMESH_MAIL_FROM/,
+  );
 });
 
 test("runs several instances of a service", async () => {

@@ -3,9 +3,10 @@ import { join } from "node:path";
 import { deriveJoinKey, makeJoinToken } from "#mesh/identity/join-token.ts";
 import { loopback } from "./checks/ports.ts";
 import { runIdVariable } from "./data/leftovers.ts";
+import { exitCodes, OperatorError } from "./operator-error.ts";
 import type { Place } from "./places.ts";
 import { addressOf, type RunPlan, type Targets } from "./run-plan.ts";
-import { controlName, gatewayName, postgresName, simulatorName, supervisorName } from "./topology.ts";
+import { controlName, gatewayName, mailboxName, postgresName, simulatorName, supervisorName } from "./topology.ts";
 
 // Each process gets what it needs and nothing else: above all, no other service's database.
 export type Environment = Readonly<Record<string, string>>;
@@ -14,6 +15,7 @@ export type Environment = Readonly<Record<string, string>>;
 export async function environmentOf(place: Place, version: string, plan: RunPlan): Promise<Environment> {
   const common = commonEnv(plan);
   if (place.kind.name === simulatorName) return { ...common, ...(await simulatorEnv(place, plan)) };
+  if (place.kind.name === mailboxName) return { ...common, ...mailboxEnv(place, plan) };
   const member = { ...common, ...(await memberEnv(place, plan)), SHOPMESH_VERSION: version };
   if (place.kind.name === controlName) return { ...member, ...controlEnv(plan) };
   return {
@@ -22,6 +24,7 @@ export async function environmentOf(place: Place, version: string, plan: RunPlan
     ...(place.kind.name === gatewayName ? gatewayEnv(plan) : {}),
     ...(await databaseAccess(place, plan)),
     ...(place.kind.name === "payments" ? await paymentGatewayAccess(place, plan) : {}),
+    ...(place.kind.name === "notifications" ? await mailAccess(place, plan) : {}),
   };
 }
 
@@ -137,6 +140,38 @@ async function paymentGatewayAccess({ name: caller }: Place, plan: RunPlan): Pro
     SHOPMESH_PAYMENT_GATEWAY_URL: `http://${address}`,
     SHOPMESH_PAYMENT_GATEWAY_KEY: secrets.simulatorKey,
     SHOPMESH_PAYMENT_WEBHOOK_SECRET: secrets.webhookSecret,
+  };
+}
+
+function mailboxEnv({ port }: Place, { mailDir }: RunPlan): Environment {
+  return { SHOPMESH_MAILBOX_PORT: String(port), SHOPMESH_MAIL_DIR: mailDir };
+}
+
+/**
+ * How mails leave by a mail server of the operator's; undefined when there is none. Throws OperatorError when it is not
+ * said who writes them: no server takes mails from an address that is made up.
+ */
+export function operatorsMail(env: RunPlan["env"]): Environment | undefined {
+  const { SHOPMESH_SMTP_URL: url, SHOPMESH_MAIL_FROM: from } = env;
+  if (url === undefined || url === "") return undefined;
+  if (from === undefined || from === "") {
+    throw new OperatorError("SHOPMESH_SMTP_URL wants SHOPMESH_MAIL_FROM, such as Shopmesh <orders@shop.example>", {
+      exitCode: exitCodes.usage,
+    });
+  }
+  return { SHOPMESH_SMTP_URL: url, SHOPMESH_MAIL_FROM: from };
+}
+
+async function mailAccess({ name: caller }: Place, { env, places, mailDir, reach }: RunPlan): Promise<Environment> {
+  const given = operatorsMail(env);
+  if (given !== undefined) return given;
+  const address = await reach({ caller, callee: mailboxName, address: addressOf(mailboxName, places) });
+  return {
+    SHOPMESH_MAIL_FROM: "Shopmesh <orders@shopmesh.localhost>",
+    ...pick(["SHOPMESH_MAIL_FROM"], env),
+    SHOPMESH_SMTP_URL: `smtp://${address}`,
+    // So that what it holds of a person can be erased with the rest.
+    SHOPMESH_MAIL_DIR: mailDir,
   };
 }
 

@@ -35,6 +35,7 @@ export interface RunPlan {
   /** Names the run. */
   readonly runId: string;
   readonly simulatorDir: string;
+  readonly mailDir: string;
   readonly logLevel: LogLevel;
   readonly clock: Clock;
   /** Our own environment, of which each process gets only what every program needs. */

@@ -188,6 +188,7 @@ async function planRun(
     secrets: loadSecrets(folder.secretsFile, servicesWithData(context)),
     runId: randomUUID(),
     simulatorDir: folder.simulatorDir,
+    mailDir: folder.mailDir,
     logLevel,
     clock,
     env,

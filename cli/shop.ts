@@ -5,6 +5,7 @@ import { waitUntilServing } from "./checks/health.ts";
 import { createCleanup } from "./cleanup.ts";
 import type { DataFolder } from "./data/folder.ts";
 import { openDoor } from "./door.ts";
+import { operatorsMail } from "./environment.ts";
 import { createTerminal, type Terminal } from "./logs/terminal.ts";
 import { operatorMesh } from "./operator-client.ts";
 import { messageOf, OperatorError } from "./operator-error.ts";
@@ -22,6 +23,7 @@ import {
   gatewayName,
   instanceName,
   type Kind,
+  mailboxName,
   postgresName,
 } from "./topology.ts";
 
@@ -50,7 +52,8 @@ const readyMs = 60_000;
 export async function startShop(options: StartShopOptions): Promise<Shop> {
   const { clock = systemClock, programsDir } = options;
   const started = { startTime: clock.now(), begin: performance.now() };
-  const kinds = findKinds(programsDir);
+  const hasMailServer = operatorsMail(options.env ?? process.env) !== undefined;
+  const kinds = findKinds(programsDir).filter(({ name }) => name !== mailboxName || !hasMailServer);
   const counts = countInstances(kinds, options.instances);
   const terminal = createTerminal({
     output: options.output,

@@ -26,8 +26,8 @@ test("stops the door first, callers before those they call, and control last", (
     ["gateway"],
     ["greeter", "orders"],
     ["cart", "payments"],
-    ["catalog", "identity", "inventory", "shipping"],
-    ["payment-gateway"],
+    ["catalog", "identity", "inventory", "notifications", "shipping"],
+    ["mailbox", "payment-gateway"],
     ["control"],
   ]);
 });

@@ -5,6 +5,8 @@ import { OperatorError } from "./operator-error.ts";
 export const gatewayName = "gateway";
 export const controlName = "control";
 export const simulatorName = "payment-gateway";
+/** Takes the shop's mails, where no mail server of the operator's does. */
+export const mailboxName = "mailbox";
 export const postgresName = "postgres";
 /** Ourselves, as a workload of the mesh. */
 export const supervisorName = "supervisor";
@@ -12,11 +14,11 @@ export const supervisorName = "supervisor";
 /** The most processes of one service; while one takes the place of another there may be one more. */
 export const maxInstances = 8;
 
-/** What programs of one sort have in common: the instances of a service, or the one simulator. */
+/** What programs of one sort have in common: the instances of a service, or one simulator. */
 export interface Kind {
   /** The name of its folder. */
   readonly name: string;
-  /** Whether it is one of the shop's services; the simulator is the outside world. */
+  /** Whether it is one of the shop's services; a simulator is the outside world. */
   readonly isService: boolean;
   /** Whether it keeps data, and so has a database of its own: it does when it brings migrations. */
   readonly ownsData: boolean;
@@ -36,12 +38,13 @@ const tiers: readonly (readonly string[])[] = [
   [gatewayName],
   [],
   ["cart", "payments"],
-  ["catalog", "inventory", "identity", "shipping"],
-  [simulatorName],
+  ["catalog", "inventory", "identity", "shipping", "notifications"],
+  [simulatorName, mailboxName],
   [controlName],
 ];
 const callersTier = tiers.findIndex((names) => names.length === 0);
-const single: readonly string[] = [controlName, simulatorName];
+const simulators: readonly string[] = [simulatorName, mailboxName];
+const single: readonly string[] = [controlName, ...simulators];
 
 /**
  * All that has been built, in the order in which it stops. Throws OperatorError when a program is missing that there is
@@ -55,10 +58,10 @@ export function findKinds(programsDir: URL): readonly Kind[] {
   const services = readdirSync(new URL("services/", programsDir)).filter((name) =>
     existsSync(new URL(programPath(name), programsDir)),
   );
-  return [...services, simulatorName]
+  return [...services, ...simulators]
     .map((name) => ({
       name,
-      isService: name !== simulatorName,
+      isService: !simulators.includes(name),
       ownsData: existsSync(new URL(`services/${name}/migrations`, programsDir)),
       tier: tierOf(name),
       atMost: single.includes(name) ? 1 : maxInstances,
@@ -88,5 +91,5 @@ export function instanceName({ name, atMost }: Kind, number: number): string {
 
 /** Where a program stands in a folder of built programs: `services/cart/main.js`. */
 export function programPath(kind: string): string {
-  return `${kind === simulatorName ? "simulators" : "services"}/${kind}/main.js`;
+  return `${simulators.includes(kind) ? "simulators" : "services"}/${kind}/main.js`;
 }

@@ -27,7 +27,7 @@ export function readyBlock(options: {
     "",
     text.join("\n\n"),
     "",
-    `Data and logs are in ${dataDir}. Ctrl-C stops everything; --verbose shows every call.`,
+    `Data, logs and mails are in ${dataDir}. Ctrl-C stops everything; --verbose shows every call.`,
     "",
     "",
   ].join("\n");

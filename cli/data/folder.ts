@@ -16,6 +16,8 @@ export interface DataFolder {
   readonly logsDir: string;
   readonly postgresDir: string;
   readonly simulatorDir: string;
+  /** Mails as files (see simulators/mailbox). */
+  readonly mailDir: string;
   /** The control plane's files (see services/control). */
   readonly controlDir: string;
   /** Copies of the programs that run (see releases/store.ts). */
@@ -35,6 +37,7 @@ export function dataFolder(path: string): DataFolder {
     logsDir: join(path, "logs"),
     postgresDir: join(path, "postgres"),
     simulatorDir: join(path, "payment-gateway"),
+    mailDir: join(path, "mail"),
     controlDir: join(path, "control"),
     releasesDir: join(path, "releases"),
     trustFile: join(path, "control", "trust.pem"),
@@ -49,6 +52,7 @@ export function prepareDataFolder(folder: DataFolder): void {
     accessSync(folder.path, constants.W_OK | constants.X_OK);
     mkdirSync(folder.logsDir, { recursive: true, mode: 0o700 });
     mkdirSync(folder.simulatorDir, { recursive: true, mode: 0o700 });
+    mkdirSync(folder.mailDir, { recursive: true, mode: 0o700 });
     mkdirSync(folder.controlDir, { recursive: true, mode: 0o700 });
     mkdirSync(folder.releasesDir, { recursive: true, mode: 0o700 });
   } catch (error) {

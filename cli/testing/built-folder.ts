@@ -8,6 +8,7 @@ export const servicesWithData: readonly string[] = [
   "catalog",
   "identity",
   "inventory",
+  "notifications",
   "orders",
   "payments",
   "shipping",
@@ -35,7 +36,7 @@ export function builtFolder(): BuiltFolder {
   }
   mkdirSync(join(dir, "services", "notes"), { recursive: true });
   for (const name of [...servicesWithData, "control", "gateway", "greeter"]) write(`services/${name}`, "");
-  write("simulators/payment-gateway", "");
+  for (const name of ["payment-gateway", "mailbox"]) write(`simulators/${name}`, "");
   return {
     dir,
     programsDir: pathToFileURL(`${dir}/`),

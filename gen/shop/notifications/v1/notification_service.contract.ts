@@ -151,7 +151,8 @@ export const NotificationService = {
     },
     /**
      * Takes out what is personal: addresses and words of all notifications, and the files of the mailbox of a shop on one
-     * machine. What was queued is not sent any more. Asked again it goes on, and tells what is left.
+     * machine. What was queued is not sent any more, and what is asked for later is not sent either: it is written down
+     * ERASED. A mail that is being sent counts as left until that has ended. Asked again it goes on, and tells what is left.
      *
      * @generated from rpc shop.notifications.v1.NotificationService.EraseCustomerData
      */

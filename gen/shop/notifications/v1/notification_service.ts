@@ -81,7 +81,7 @@ export interface SendOrderConfirmationRequest {
   readonly shippingTitle: string;
   /** How many days it takes, at the least. */
   readonly minDays: number;
-  /** How many days it takes, at the most. */
+  /** How many days it takes, at the most; `min_days` when it is less. */
   readonly maxDays: number;
 }
 
@@ -1696,7 +1696,8 @@ export const NotificationServiceService = {
   },
   /**
    * Takes out what is personal: addresses and words of all notifications, and the files of the mailbox of a shop on one
-   * machine. What was queued is not sent any more. Asked again it goes on, and tells what is left.
+   * machine. What was queued is not sent any more, and what is asked for later is not sent either: it is written down
+   * ERASED. A mail that is being sent counts as left until that has ended. Asked again it goes on, and tells what is left.
    */
   eraseCustomerData: {
     path: "/shop.notifications.v1.NotificationService/EraseCustomerData" as const,
@@ -1731,7 +1732,8 @@ export interface NotificationServiceServer extends UntypedServiceImplementation 
   exportCustomerData: handleServerStreamingCall<ExportCustomerDataRequest, ExportCustomerDataResponse>;
   /**
    * Takes out what is personal: addresses and words of all notifications, and the files of the mailbox of a shop on one
-   * machine. What was queued is not sent any more. Asked again it goes on, and tells what is left.
+   * machine. What was queued is not sent any more, and what is asked for later is not sent either: it is written down
+   * ERASED. A mail that is being sent counts as left until that has ended. Asked again it goes on, and tells what is left.
    */
   eraseCustomerData: handleUnaryCall<EraseCustomerDataRequest, EraseCustomerDataResponse>;
 }
@@ -1848,7 +1850,8 @@ export interface NotificationServiceClient extends Client {
   ): ClientReadableStream<ExportCustomerDataResponse>;
   /**
    * Takes out what is personal: addresses and words of all notifications, and the files of the mailbox of a shop on one
-   * machine. What was queued is not sent any more. Asked again it goes on, and tells what is left.
+   * machine. What was queued is not sent any more, and what is asked for later is not sent either: it is written down
+   * ERASED. A mail that is being sent counts as left until that has ended. Asked again it goes on, and tells what is left.
    */
   eraseCustomerData(
     request: EraseCustomerDataRequest,
