@@ -39,9 +39,13 @@ afterEach(async () => {
 
 const now = (): Date => systemClock.now();
 
-/** Writes down a run of these processes. This process stands for all of them. */
+/** Writes down a run of these processes, half a minute old. This process stands for all of them. */
 function writeRun(...names: readonly string[]): void {
-  const startTime = now().toISOString();
+  writeRunSince(30, ...names);
+}
+
+function writeRunSince(seconds: number, ...names: readonly string[]): void {
+  const startTime = new Date(now().getTime() - seconds * 1_000).toISOString();
   const processes = names.map(
     (name): RunProcess => ({
       ...{ name, service: name.replace(/-\d+$/, ""), version: "v1", pid: process.pid, port: 4001, state: "ready" },
@@ -117,6 +121,25 @@ test("an instance that the registry has as leaving is shown so, and one from els
   expect(text).toMatch(/\ncart +draining +v1 /);
   expect(text).toMatch(/\ngreeter-7 +elsewhere +v1 /);
   expect(code).toBe(1);
+});
+
+test("an instance that is ready and that the registry does not know is marked, if that can be asked", async () => {
+  writeRun("control", "cart", "cart-2");
+  const { code, text } = await statusOf({
+    ...well,
+    registry: { listInstances: async () => ({ instances: [anInstance("cart")] }) },
+  });
+  expect(text).toMatch(/\ncontrol +ready /);
+  expect(text).toMatch(/\ncart +ready /);
+  expect(text).toMatch(/\ncart-2 +not registered +v1 /);
+  expect(code).toBe(1);
+  await mesh?.close();
+  const { text: unasked } = await statusOf({ ...well, registry: {} });
+  expect(unasked).toMatch(/\ncart-2 +ready /);
+  await mesh?.close();
+  writeRunSince(5, "control", "cart");
+  const starting = await statusOf({ ...well, registry: { listInstances: async () => ({ instances: [] }) } });
+  expect(starting.text).toMatch(/\ncart +ready /);
 });
 
 test("rules and authorities are shown", async () => {

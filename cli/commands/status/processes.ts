@@ -3,6 +3,7 @@ import { InstanceState } from "#gen/mesh/v1/instance.ts";
 import type { RegisteredInstance } from "#gen/mesh/v1/registry_service.ts";
 import type { Health } from "../../checks/health.ts";
 import type { RunProcess } from "../../data/run-file.ts";
+import { controlName, supervisorName } from "../../topology.ts";
 import type { MeshLook } from "./look.ts";
 import { keyOf, type Pace } from "./rates.ts";
 
@@ -17,7 +18,7 @@ export interface ProcessReport {
   readonly state: string;
   /** What it says of itself; undefined for one that is not asked. */
   readonly health: Health | undefined;
-  /** What the registry has it down for; undefined when that does not know it, or cannot be asked. */
+  /** What the registry has it down for, be it `not registered`; undefined for what is in none, or when nobody says. */
   readonly registered: string | undefined;
   readonly pid: number;
   readonly port: number | undefined;
@@ -47,6 +48,12 @@ export interface FoundProcess extends RunProcess {
   readonly memoryBytes: number | undefined;
 }
 
+/** Who is in no registry: control keeps it, the supervisor is found by its address, and what has no name is no service. */
+const outside: ReadonlySet<string> = new Set([controlName, supervisorName, ""]);
+
+/** So long after its start a process may still be on its way into the registry. */
+const registeringSeconds = 10;
+
 /** Joins what is known of each process. Those of the run come first, then instances that are registered from elsewhere. */
 export function reportProcesses(
   found: readonly FoundProcess[],
@@ -58,9 +65,12 @@ export function reportProcesses(
   const registered = instances.ok ? instances.value : [];
   // A name is one service's own; another may use it too.
   const byRegistry = new Map(registered.map((one) => [keyOf(one.instance), one]));
-  const own = found.map((process) =>
-    reportOne(process, bySupervisor.get(process.name), byRegistry.get(keyOf(process)), { paces, nowMs }),
-  );
+  const own = found.map((process) => {
+    const one = reportOne(process, bySupervisor.get(process.name), byRegistry.get(keyOf(process)), { paces, nowMs });
+    const isDue = one.state === "ready" && one.uptimeSeconds >= registeringSeconds;
+    const missing = instances.ok && one.registered === undefined && isDue;
+    return missing && !outside.has(process.service) ? { ...one, registered: "not registered" } : one;
+  });
   const known = new Set(found.map(keyOf));
   const others = registered.filter(({ instance }) => !known.has(keyOf(instance)));
   return [...own, ...others.map((one) => reportElsewhere(one, { paces, nowMs }))];
