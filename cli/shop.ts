@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "#mesh/clock.ts";
+import { withTimeLimit } from "#mesh/time-limit.ts";
 import { loadSampleIfEmpty } from "./catalogue/sample.ts";
 import { waitUntilServing } from "./checks/health.ts";
 import { createCleanup } from "./cleanup.ts";
@@ -134,7 +135,7 @@ async function openShop(
     fleet,
     run.programs((kind) => kind === gatewayName),
   );
-  const health = await waitUntilServing(run.address, AbortSignal.any([signal, AbortSignal.timeout(readyMs)]));
+  const health = await withTimeLimit({ ms: readyMs, signal }, (limited) => waitUntilServing(run.address, limited));
   if (health !== "SERVING") throw new OperatorError(`the gateway says ${health} after ${readyMs / 1000} s`);
 }
 

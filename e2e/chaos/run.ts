@@ -94,7 +94,8 @@ async function shopUnderFaults(
   const { options, shop, skus, faults, staff, record, progress, signal } = run;
   const errands: Errand[] = [];
   const closing = new AbortController();
-  const ended = AbortSignal.any([closing.signal, AbortSignal.timeout(options.minutes * 60_000), signal]);
+  const ended = AbortSignal.any([closing.signal, signal]);
+  const timeIsUp = setTimeout(() => closing.abort(), options.minutes * 60_000);
   const keeping: Shopkeeping = {
     operator: shop.operator,
     staff,
@@ -121,6 +122,7 @@ async function shopUnderFaults(
   const working = Promise.all([faults.run(shop, ended), keepShop(keeping)]);
   while (record.acknowledged < options.orders && !ended.aborted) await delay(100);
   const shoppingSeconds = (performance.now() - beginMs) / 1_000;
+  clearTimeout(timeIsUp);
   closing.abort();
   await working;
   progress.say("healing: nothing breaks any more");
