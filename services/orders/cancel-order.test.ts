@@ -5,7 +5,7 @@ import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { newId } from "#mesh/ids.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { gate, isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+import { gate, isAtRest, newBuyer } from "./testing/shop.ts";
 
 const test = shopForEachTest();
 
@@ -21,7 +21,7 @@ async function stopAt(phase: "before" | "after", method: string) {
     await held.opened;
   };
   const call = test.shop.mesh.call({ user });
-  const placing = test.shop.checkout.placeOrder(placeRequest(), call);
+  const placing = test.shop.checkout.placeOrder(test.shop.placeRequest(user), call);
   await reached.opened;
   const listing = { customerId: "", state: Order_State.UNSPECIFIED, pageSize: 0, pageToken: "" };
   const [order] = (await test.shop.orders.listOrders(listing, call)).orders;
@@ -72,7 +72,7 @@ describe("cancelling", () => {
       if (method.endsWith("capturePayment")) throw meshFailure("SERVICE_UNAVAILABLE", "down");
     };
     const call = test.shop.mesh.call({ user });
-    const placed = orderOf(await test.shop.checkout.placeOrder(placeRequest(), call));
+    const placed = orderOf(await test.shop.checkout.placeOrder(test.shop.placeRequest(user), call));
     expect(placed.state).toBe(Order_State.CONFIRMED);
     await test.shop.orders.cancelOrder(request(placed.id), call);
     expect(await test.shop.until(placed.id, isAtRest)).toMatchObject({ state: "CANCELLED", refunded: 0n });
@@ -99,7 +99,7 @@ describe("cancelling", () => {
     const user = newBuyer();
     const call = test.shop.mesh.call({ user });
     test.shop.fillCart(user.id, { "SKU-1": 1n });
-    const declined = placeRequest({ paymentToken: "tok_declined" });
+    const declined = test.shop.placeRequest(user, { paymentToken: "tok_declined" });
     const failed = await test.shop.checkout.placeOrder(declined, call).catch((error) => error);
     await expect(test.shop.orders.cancelOrder(request(failed.metadata.order_id), call)).rejects.toMatchObject({
       reason: "STATE_CONFLICT",
@@ -114,7 +114,7 @@ describe("cancelling what is sold", () => {
     test.shop.fillCart(user.id, { "SKU-1": 2n, "SKU-2": 1n });
     const call = test.shop.mesh.call({ user });
     const expectedTotal = { currencyCode: "EUR", minorUnits: 3_490n };
-    const paid = orderOf(await test.shop.checkout.placeOrder(placeRequest({ expectedTotal }), call));
+    const paid = orderOf(await test.shop.checkout.placeOrder(test.shop.placeRequest(user, { expectedTotal }), call));
     await test.shop.until(paid.id, isAtRest);
     const cancels = await Promise.all([1, 2].map(() => test.shop.orders.cancelOrder(request(paid.id), call)));
     for (const answer of cancels) expect(orderOf(answer).state).toBe(Order_State.CANCELLING);

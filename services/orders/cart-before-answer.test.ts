@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Order_State } from "#gen/shop/orders/v1/order.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { gate, isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+import { address, gate, isAtRest, newBuyer } from "./testing/shop.ts";
 
 // More than a test takes, so that the call which clears the cart is not given up in one; and next to nothing.
 const patient = { timings: { cartMs: 60_000 } };
@@ -18,7 +18,7 @@ function buyerWithCart(test: Test) {
   test.shop.fillCart(user.id, { "SKU-1": 1n });
   const call = test.shop.mesh.call({ user });
   const cart = () => [...(test.shop.cart.items.get(`cart_${user.id}`) ?? [])];
-  return { user, call, cart, place: () => test.shop.checkout.placeOrder(placeRequest(), call) };
+  return { user, call, cart, place: () => test.shop.checkout.placeOrder(test.shop.placeRequest(user), call) };
 }
 
 describe("the cart of an order", () => {
@@ -36,7 +36,6 @@ describe("the cart of an order", () => {
     const first = orderOf(await place());
     expect(cart()).toEqual([]);
     await expect(place()).rejects.toMatchObject({ reason: "CART_EMPTY" });
-    const { address } = placeRequest();
     const quote = test.shop.checkout.quoteCheckout({ cartId: "", address }, call);
     await expect(quote).rejects.toMatchObject({ reason: "CART_EMPTY" });
     expect(await test.shop.until(first.id, isAtRest)).toMatchObject({ state: "PAID", cartCleared: true });
@@ -102,7 +101,7 @@ describe("a cart that is away", () => {
       reached.open();
       await held.opened;
     };
-    const request = placeRequest();
+    const request = test.shop.placeRequest(user);
     const call = test.shop.mesh.call({ user });
     const placing = test.shop.checkout.placeOrder(request, call);
     await reached.opened;

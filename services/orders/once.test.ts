@@ -6,7 +6,7 @@ import { insertOrder } from "./store.ts";
 import { newOrder } from "./testing/orders.ts";
 import { paidOrder, returnIdOf } from "./testing/paid-order.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { newBuyer, placeRequest } from "./testing/shop.ts";
+import { newBuyer } from "./testing/shop.ts";
 
 const test = shopForEachTest();
 const shoppers = () => [person(), person()] as const;
@@ -46,7 +46,7 @@ testOnce(CheckoutService, () => test.shop.mesh, {
       skus += 1;
       const sku = `ONCE-${skus}`;
       test.shop.fillCart(userIdOf(caller), { [sku]: 1n });
-      const request = placeRequest({ requestId });
+      const request = test.shop.placeRequest({ id: userIdOf(caller) }, { requestId });
       return {
         request,
         other: () => ({ ...request, paymentToken: "tok_other" }),

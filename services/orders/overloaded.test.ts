@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { answerAfterMs, isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+import { answerAfterMs, isAtRest, newBuyer } from "./testing/shop.ts";
 
 const overloaded = () => meshFailure("OVERLOADED", "too much work at once", { retryDelayMs: 400 });
 
@@ -19,7 +19,9 @@ describe("callees that have too much to do", () => {
     };
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
-    const placed = orderOf(await test.shop.checkout.placeOrder(placeRequest(), test.shop.mesh.call({ user })));
+    const placed = orderOf(
+      await test.shop.checkout.placeOrder(test.shop.placeRequest(user), test.shop.mesh.call({ user })),
+    );
     expect(await test.shop.until(placed.id, isAtRest)).toMatchObject({ state: "PAID" });
     expect(refusals.length).toBeGreaterThanOrEqual(5);
     const states = [...test.shop.payments.payments.values()].map(({ state }) => state);
@@ -33,7 +35,7 @@ describe("callees that have too much to do", () => {
     };
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
-    const placing = test.shop.checkout.placeOrder(placeRequest(), test.shop.mesh.call({ user }));
+    const placing = test.shop.checkout.placeOrder(test.shop.placeRequest(user), test.shop.mesh.call({ user }));
     await expect(placing).rejects.toMatchObject({ reason: "OVERLOADED", retryDelayMs: 400 });
     expect(await test.db.query("select id from orders")).toEqual([]);
   });

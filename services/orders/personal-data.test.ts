@@ -5,7 +5,7 @@ import { newId } from "#mesh/ids.ts";
 import { findTraces, textsIn } from "#testing/traces.ts";
 import { paidOrder, returnIdOf } from "./testing/paid-order.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { newBuyer, placeRequest } from "./testing/shop.ts";
+import { newBuyer } from "./testing/shop.ts";
 
 const suite = shopForEachTest();
 
@@ -72,7 +72,7 @@ test("an order under way keeps its address until it rests, and a rejected one do
   const user = newBuyer();
   const paid = await paidOrder(suite.shop, { "SKU-1": 1n }, user);
   suite.shop.fillCart(user.id, { "SKU-2": 1n });
-  const declined = placeRequest({ paymentToken: "tok_declined" });
+  const declined = suite.shop.placeRequest(user, { paymentToken: "tok_declined" });
   await expect(suite.shop.checkout.placeOrder(declined, paid.call)).rejects.toMatchObject({
     reason: "PAYMENT_DECLINED",
   });
@@ -113,7 +113,7 @@ test("a copy of the request that made an erased order is refused, for nothing te
   const user = newBuyer();
   suite.shop.fillCart(user.id, { "SKU-1": 1n });
   const as = suite.shop.mesh.call({ user });
-  const request = placeRequest();
+  const request = suite.shop.placeRequest(user);
   const { id } = orderOf(await suite.shop.checkout.placeOrder(request, as));
   await suite.shop.until(id, ({ step }) => step === "done");
   await suite.shop.orders.cancelOrder({ requestId: newId("req"), orderId: id, note: "" }, as);

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Order_State } from "#gen/shop/orders/v1/order.ts";
+import { newId } from "#mesh/ids.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { answerAfterMs, gate, isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+import { address, answerAfterMs, gate, isAtRest, newBuyer } from "./testing/shop.ts";
 
 const test = shopForEachTest();
 
@@ -14,7 +15,7 @@ describe("a request that comes again", () => {
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     const call = test.shop.mesh.call({ user });
-    const request = placeRequest();
+    const request = test.shop.placeRequest(user);
     const placed = orderOf(await test.shop.checkout.placeOrder(request, call));
     await test.shop.until(placed.id, isAtRest);
     test.shop.catalog.variants.set("SKU-1", { price: 5_000n });
@@ -30,7 +31,7 @@ describe("a request that comes again", () => {
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     test.shop.inventory.available.set("SKU-1", 0n);
     const call = test.shop.mesh.call({ user });
-    const request = placeRequest();
+    const request = test.shop.placeRequest(user);
     const first = await test.shop.checkout.placeOrder(request, call).catch((error) => error);
     test.shop.inventory.available.set("SKU-1", 10n);
     const second = await test.shop.checkout.placeOrder(request, call).catch((error) => error);
@@ -43,7 +44,7 @@ describe("a request that comes again", () => {
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     const call = test.shop.mesh.call({ user });
-    const request = placeRequest({ paymentToken: "tok_declined" });
+    const request = test.shop.placeRequest(user, { paymentToken: "tok_declined" });
     const first = await test.shop.checkout.placeOrder(request, call).catch((error) => error);
     const second = await test.shop.checkout.placeOrder(request, call).catch((error) => error);
     expect(first.metadata).toEqual({ order_id: expect.any(String), decline_code: "card_declined" });
@@ -52,14 +53,14 @@ describe("a request that comes again", () => {
   });
 
   it.each([
-    ["address", { address: { ...address(), city: "Hamburg" } }],
+    ["address", { address: { ...address, city: "Hamburg" } }],
     ["payment token", { paymentToken: "tok_other" }],
     ["total", { expectedTotal: { currencyCode: "EUR", minorUnits: 1n } }],
   ])("is refused with another %s", async (_what, changes) => {
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     const call = test.shop.mesh.call({ user });
-    const request = placeRequest();
+    const request = test.shop.placeRequest(user);
     await test.shop.checkout.placeOrder(request, call);
     await expect(test.shop.checkout.placeOrder({ ...request, ...changes }, call)).rejects.toMatchObject({
       code: "INVALID_ARGUMENT",
@@ -70,10 +71,11 @@ describe("a request that comes again", () => {
   });
 
   it("is another request when another buyer makes it", async () => {
-    const request = placeRequest();
+    const requestId = newId("req");
     const ids = [];
     for (const user of [newBuyer(), newBuyer()]) {
       test.shop.fillCart(user.id, { "SKU-1": 1n });
+      const request = test.shop.placeRequest(user, { requestId });
       ids.push(orderOf(await test.shop.checkout.placeOrder(request, test.shop.mesh.call({ user }))).id);
     }
     expect(new Set(ids).size).toBe(2);
@@ -82,7 +84,7 @@ describe("a request that comes again", () => {
   it("does not keep the payment token anywhere", async () => {
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
-    const request = placeRequest({ paymentToken: "tok_very_secret" });
+    const request = test.shop.placeRequest(user, { paymentToken: "tok_very_secret" });
     const placed = orderOf(await test.shop.checkout.placeOrder(request, test.shop.mesh.call({ user })));
     await test.shop.until(placed.id, isAtRest);
     const rows = await test.db.query(
@@ -97,7 +99,7 @@ describe("fifty copies at once", () => {
   it("make one order, one hold and one authorization, and all get that order", async () => {
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
-    const request = placeRequest();
+    const request = test.shop.placeRequest(user);
     const answers = await Promise.all(
       Array.from({ length: 50 }, () => test.shop.checkout.placeOrder(request, test.shop.mesh.call({ user }))),
     );
@@ -118,7 +120,7 @@ describe("fifty copies at once", () => {
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     test.shop.inventory.available.set("SKU-1", 0n);
-    const request = placeRequest();
+    const request = test.shop.placeRequest(user);
     const failed = await Promise.all(
       Array.from({ length: 50 }, () =>
         test.shop.checkout.placeOrder(request, test.shop.mesh.call({ user })).catch((error) => error),
@@ -139,7 +141,7 @@ describe("fifty copies at once", () => {
       reads += 1;
       if (reads === 2) await late.opened;
     };
-    const request = placeRequest();
+    const request = test.shop.placeRequest(user);
     const [first, second] = [1, 2].map(() => test.shop.checkout.placeOrder(request, test.shop.mesh.call({ user })));
     const placed = orderOf(await Promise.race([first, second].map((answer) => answer ?? Promise.reject())));
     await test.shop.until(placed.id, isAtRest);
@@ -157,7 +159,7 @@ describe("copies of an order that is not decided in time", () => {
     slow.shop.fillCart(user.id, { "SKU-1": 1n });
     const held = gate();
     slow.shop.interference.before = (method) => (method.endsWith("authorizePayment") ? held.opened : undefined);
-    const request = placeRequest();
+    const request = slow.shop.placeRequest(user);
     const copies = await Promise.all(
       Array.from({ length: 5 }, () => slow.shop.checkout.placeOrder(request, slow.shop.mesh.call({ user }))),
     );
@@ -168,12 +170,6 @@ describe("copies of an order that is not decided in time", () => {
     });
   });
 });
-
-function address() {
-  const { address } = placeRequest();
-  if (address === undefined) throw new Error("a request without an address");
-  return address;
-}
 
 /** What a caller can tell two failures apart by. */
 function pick({ code, reason, metadata }: { code: string; reason: string; metadata: object }) {

@@ -3,7 +3,7 @@ import { Reservation_State } from "#gen/shop/inventory/v1/stock.ts";
 import { Order_State } from "#gen/shop/orders/v1/order.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { answerAfterMs, gate, isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+import { answerAfterMs, gate, isAtRest, newBuyer } from "./testing/shop.ts";
 
 /** An unanswered call, as a payment gateway that fails leaves it. */
 const outcomeUnknown = () => {
@@ -18,7 +18,7 @@ describe("rejecting", () => {
     test.shop.fillCart(user.id, { "SKU-1": 2n, "SKU-2": 1n });
     test.shop.inventory.available.set("SKU-1", 1n);
     const call = test.shop.mesh.call({ user });
-    const request = placeRequest({ expectedTotal: { currencyCode: "EUR", minorUnits: 3_490n } });
+    const request = test.shop.placeRequest(user, { expectedTotal: { currencyCode: "EUR", minorUnits: 3_490n } });
     const failed = await test.shop.checkout.placeOrder(request, call).catch((error) => error);
     expect(failed).toMatchObject({ code: "FAILED_PRECONDITION", reason: "OUT_OF_STOCK" });
     expect(failed.metadata).toEqual({ order_id: expect.stringMatching(/^ord_/), "available.SKU-1": "1" });
@@ -33,16 +33,16 @@ describe("rejecting", () => {
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     test.shop.inventory.available.delete("SKU-1");
     const refusal = { reason: "OUT_OF_STOCK", metadata: { "available.SKU-1": "0" } };
-    await expect(test.shop.checkout.placeOrder(placeRequest(), test.shop.mesh.call({ user }))).rejects.toMatchObject(
-      refusal,
-    );
+    await expect(
+      test.shop.checkout.placeOrder(test.shop.placeRequest(user), test.shop.mesh.call({ user })),
+    ).rejects.toMatchObject(refusal);
   });
 
   it("gives the hold back when the payment is declined", async () => {
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     const call = test.shop.mesh.call({ user });
-    const request = placeRequest({ paymentToken: "tok_declined" });
+    const request = test.shop.placeRequest(user, { paymentToken: "tok_declined" });
     const failed = await test.shop.checkout.placeOrder(request, call).catch((error) => error);
     expect(failed).toMatchObject({
       code: "FAILED_PRECONDITION",
@@ -70,7 +70,9 @@ describe("a payment of unknown outcome", () => {
       lost += 1;
       outcomeUnknown();
     };
-    const placed = orderOf(await test.shop.checkout.placeOrder(placeRequest(), test.shop.mesh.call({ user })));
+    const placed = orderOf(
+      await test.shop.checkout.placeOrder(test.shop.placeRequest(user), test.shop.mesh.call({ user })),
+    );
     expect([Order_State.CONFIRMED, Order_State.PAID]).toContain(placed.state);
     expect(lost).toBe(5);
     expect(test.shop.payments.payments.size).toBe(1);
@@ -85,7 +87,7 @@ describe("a payment that takes longer than the caller has time", () => {
     slow.shop.fillCart(user.id, { "SKU-1": 1n });
     const held = gate();
     slow.shop.interference.before = (method) => (method.endsWith("authorizePayment") ? held.opened : undefined);
-    const request = placeRequest();
+    const request = slow.shop.placeRequest(user);
     const answer = await slow.shop.checkout.placeOrder(request, slow.shop.mesh.call({ user }));
     const pending = orderOf(answer);
     expect(pending.state).toBe(Order_State.PENDING);
@@ -110,7 +112,7 @@ describe("a hold that cannot be given back yet", () => {
     const held = gate();
     slow.shop.interference.before = (method) => (method.endsWith("releaseReservation") ? held.opened : undefined);
     const call = slow.shop.mesh.call({ user });
-    const request = placeRequest({ paymentToken: "tok_declined" });
+    const request = slow.shop.placeRequest(user, { paymentToken: "tok_declined" });
     const failed = await slow.shop.checkout.placeOrder(request, call).catch((error) => error);
     expect(failed).toMatchObject({ reason: "PAYMENT_DECLINED" });
     held.open();

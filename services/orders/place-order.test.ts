@@ -3,7 +3,7 @@ import { Reservation_State } from "#gen/shop/inventory/v1/stock.ts";
 import { Order_State } from "#gen/shop/orders/v1/order.ts";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { gate, isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+import { address, gate, isAtRest, newBuyer } from "./testing/shop.ts";
 
 const test = shopForEachTest();
 
@@ -20,7 +20,9 @@ describe("buying", () => {
     test.shop.fillCart(user.id, { "SKU-1": 2n, "SKU-2": 1n });
     const call = test.shop.mesh.call({ user });
     const total = { currencyCode: "EUR", minorUnits: 3_490n };
-    const placed = orderOf(await test.shop.checkout.placeOrder(placeRequest({ expectedTotal: total }), call));
+    const placed = orderOf(
+      await test.shop.checkout.placeOrder(test.shop.placeRequest(user, { expectedTotal: total }), call),
+    );
     expect(placed).toMatchObject({
       customerId: user.id,
       subtotal: { currencyCode: "EUR", minorUnits: 3_000n },
@@ -57,7 +59,7 @@ describe("buying", () => {
       if (method === "PaymentService.authorizePayment") test.shop.fillCart(user.id, { "SKU-1": 3n, "SKU-2": 1n });
     };
     const call = test.shop.mesh.call({ user });
-    const placed = orderOf(await test.shop.checkout.placeOrder(placeRequest(), call));
+    const placed = orderOf(await test.shop.checkout.placeOrder(test.shop.placeRequest(user), call));
     await test.shop.until(placed.id, isAtRest);
     expect([...(test.shop.cart.items.get(`cart_${user.id}`) ?? [])]).toEqual([
       ["SKU-1", 2n],
@@ -69,7 +71,6 @@ describe("buying", () => {
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     const call = test.shop.mesh.call({ user });
-    const { address } = placeRequest();
     const quote = await test.shop.checkout.quoteCheckout({ cartId: "", address }, call);
     expect(quote).toMatchObject({
       cartId: `cart_${user.id}`,
@@ -77,14 +78,26 @@ describe("buying", () => {
       subtotal: { currencyCode: "EUR", minorUnits: 1_000n },
       options: [
         {
-          shippingOption: { id: "standard", price: { currencyCode: "EUR", minorUnits: 490n }, minDays: 2, maxDays: 4 },
+          shippingOption: {
+            title: "Standard",
+            price: { currencyCode: "EUR", minorUnits: 490n },
+            minDays: 2,
+            maxDays: 4,
+          },
           total: { currencyCode: "EUR", minorUnits: 1_490n },
         },
+        { shippingOption: { title: "Express" }, total: { currencyCode: "EUR", minorUnits: 2_290n } },
       ],
     });
-    const [option] = quote.options;
-    const request = placeRequest({ shippingOptionId: option?.shippingOption?.id, expectedTotal: option?.total });
-    expect(orderOf(await test.shop.checkout.placeOrder(request, call)).total).toEqual(option?.total);
+    for (const [option, id] of [
+      [quote.options[1], "express"],
+      [quote.options[0], "standard"],
+    ] as const) {
+      test.shop.fillCart(user.id, { "SKU-1": 1n });
+      const chosen = { shippingOptionId: option?.shippingOption?.id, expectedTotal: option?.total };
+      const placed = orderOf(await test.shop.checkout.placeOrder(test.shop.placeRequest(user, chosen), call));
+      expect(placed).toMatchObject({ total: option?.total, shippingOption: { ...option?.shippingOption, id } });
+    }
   });
 
   it("sends from a subtotal of 150.00 on for nothing", async () => {
@@ -92,7 +105,10 @@ describe("buying", () => {
     test.shop.fillCart(user.id, { "SKU-1": 5n });
     test.shop.catalog.variants.set("SKU-1", { price: 3_000n });
     const expectedTotal = { currencyCode: "EUR", minorUnits: 15_000n };
-    const placed = await test.shop.checkout.placeOrder(placeRequest({ expectedTotal }), test.shop.mesh.call({ user }));
+    const placed = await test.shop.checkout.placeOrder(
+      test.shop.placeRequest(user, { expectedTotal }),
+      test.shop.mesh.call({ user }),
+    );
     expect(orderOf(placed).shippingPrice?.minorUnits).toBe(0n);
   });
 
@@ -104,7 +120,7 @@ describe("buying", () => {
       test.shop.interference.calls.length = 0;
       const subtotal = BigInt(lines) * 1_000n;
       const minorUnits = subtotal + (subtotal >= 15_000n ? 0n : 490n);
-      const request = placeRequest({ expectedTotal: { currencyCode: "EUR", minorUnits } });
+      const request = test.shop.placeRequest(user, { expectedTotal: { currencyCode: "EUR", minorUnits } });
       const call = test.shop.mesh.call({ user });
       const held = gate();
       test.shop.interference.before = async (method) => {
@@ -141,7 +157,7 @@ describe("buying", () => {
       hangUp.abort();
       await held.opened;
     };
-    const request = placeRequest();
+    const request = test.shop.placeRequest(user);
     const call = test.shop.mesh.call({ user, signal: hangUp.signal });
     await expect(test.shop.checkout.placeOrder(request, call)).rejects.toMatchObject({ code: "CANCELLED" });
     held.open();
@@ -173,12 +189,14 @@ describe("refusing before anything is written", () => {
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     const call = test.shop.mesh.call({ user });
-    const request = placeRequest(changes);
+    const request = test.shop.placeRequest(user, changes);
     await expect(test.shop.checkout.placeOrder(request, call)).rejects.toMatchObject({ code, reason, metadata });
     await nothingHappened();
     // The id is still free.
     const { requestId } = request;
-    expect(orderOf(await test.shop.checkout.placeOrder(placeRequest({ requestId }), call)).customerId).toBe(user.id);
+    expect(
+      orderOf(await test.shop.checkout.placeOrder(test.shop.placeRequest(user, { requestId }), call)).customerId,
+    ).toBe(user.id);
   });
 
   it.each([
@@ -220,9 +238,8 @@ describe("refusing before anything is written", () => {
     test.shop.fillCart(user.id, items);
     for (const [sku, variant] of Object.entries(variants)) test.shop.catalog.variants.set(sku, variant);
     const call = test.shop.mesh.call({ user });
-    const { address } = placeRequest();
     const refusal = { code, reason, metadata };
-    await expect(test.shop.checkout.placeOrder(placeRequest(), call)).rejects.toMatchObject(refusal);
+    await expect(test.shop.checkout.placeOrder(test.shop.placeRequest(user), call)).rejects.toMatchObject(refusal);
     await expect(test.shop.checkout.quoteCheckout({ cartId: "", address }, call)).rejects.toMatchObject(refusal);
     await nothingHappened();
   });
@@ -232,14 +249,14 @@ describe("refusing before anything is written", () => {
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     test.shop.catalog.variants.delete("SKU-1");
     const refusal = { code: "NOT_FOUND", reason: "UNKNOWN_SKU", metadata: { sku: "SKU-1" } };
-    await expect(test.shop.checkout.placeOrder(placeRequest(), test.shop.mesh.call({ user }))).rejects.toMatchObject(
-      refusal,
-    );
+    await expect(
+      test.shop.checkout.placeOrder(test.shop.placeRequest(user), test.shop.mesh.call({ user })),
+    ).rejects.toMatchObject(refusal);
     await nothingHappened();
   });
 
   it("names every field that breaks a rule", async () => {
-    const request = placeRequest({ requestId: "short", email: "nobody", paymentToken: "" });
+    const request = test.shop.placeRequest(newBuyer(), { requestId: "short", email: "nobody", paymentToken: "" });
     const failed = await test.shop.checkout
       .placeOrder(request, test.shop.mesh.call({ user: newBuyer() }))
       .catch((error) => error);
@@ -253,7 +270,9 @@ describe("refusing before anything is written", () => {
 
   it("wants a token", async () => {
     const refusal = { code: "UNAUTHENTICATED", reason: "TOKEN_MISSING" };
-    await expect(test.shop.checkout.placeOrder(placeRequest(), test.shop.mesh.call())).rejects.toMatchObject(refusal);
+    await expect(
+      test.shop.checkout.placeOrder(test.shop.placeRequest(newBuyer()), test.shop.mesh.call()),
+    ).rejects.toMatchObject(refusal);
   });
 
   async function nothingHappened(): Promise<void> {

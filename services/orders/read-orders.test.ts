@@ -3,7 +3,7 @@ import { type Order, Order_State } from "#gen/shop/orders/v1/order.ts";
 import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { gate, isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+import { gate, isAtRest, newBuyer } from "./testing/shop.ts";
 
 const test = shopForEachTest();
 
@@ -12,7 +12,9 @@ const support = { id: "usr_support", roles: ["support"] };
 /** Has a buyer place an order that ends well. */
 async function buy(user: { readonly id: string }): Promise<Order> {
   test.shop.fillCart(user.id, { "SKU-1": 1n });
-  const placed = orderOf(await test.shop.checkout.placeOrder(placeRequest(), test.shop.mesh.call({ user })));
+  const placed = orderOf(
+    await test.shop.checkout.placeOrder(test.shop.placeRequest(user), test.shop.mesh.call({ user })),
+  );
   await test.shop.until(placed.id, isAtRest);
   return placed;
 }
@@ -105,7 +107,7 @@ describe("a watch", () => {
       await held.opened;
     };
     const call = test.shop.mesh.call({ user });
-    const request = placeRequest({ paymentToken: "tok_declined" });
+    const request = test.shop.placeRequest(user, { paymentToken: "tok_declined" });
     const placing = test.shop.checkout.placeOrder(request, call).catch((error) => error);
     await reached.opened;
     const [{ id: orderId } = { id: "" }] = (await list(call)).orders;

@@ -3,7 +3,7 @@ import { Order_State } from "#gen/shop/orders/v1/order.ts";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import { newId } from "#mesh/ids.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { answerAfterMs, gate, isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+import { answerAfterMs, gate, isAtRest, newBuyer } from "./testing/shop.ts";
 
 // No order is given up while a test runs: it has the token by then, or it waits.
 const test = shopForEachTest({ ...answerAfterMs(300), timings: { tokenWaitMs: 60_000 } });
@@ -22,7 +22,7 @@ async function orphan(method: string, paymentToken = "tok_visa") {
     reached.open();
     await held.opened;
   };
-  const request = placeRequest({ paymentToken });
+  const request = test.shop.placeRequest(user, { paymentToken });
   const call = test.shop.mesh.call({ user });
   const pending = orderOf(await test.shop.checkout.placeOrder(request, call));
   expect(pending.state).toBe(Order_State.PENDING);

@@ -7,7 +7,7 @@ import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.t
 import { failures, meshFailure } from "#mesh/contract/errors.ts";
 import { newId } from "#mesh/ids.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { answerAfterMs, gate, isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+import { answerAfterMs, gate, isAtRest, newBuyer } from "./testing/shop.ts";
 
 const test = shopForEachTest(answerAfterMs(300));
 
@@ -28,7 +28,7 @@ async function hangIn(method: string, phase: "before" | "after", paymentToken = 
     reached.open();
     await held.opened;
   };
-  const request = placeRequest({ paymentToken });
+  const request = test.shop.placeRequest(user, { paymentToken });
   const answer = test.shop.checkout.placeOrder(request, test.shop.mesh.call({ user })).catch((error) => error);
   await reached.opened;
   await answer;
@@ -150,7 +150,7 @@ describe("a process that is told to end", () => {
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     const call = test.shop.mesh.call({ user });
-    const pending = orderOf(await test.shop.checkout.placeOrder(placeRequest(), call));
+    const pending = orderOf(await test.shop.checkout.placeOrder(test.shop.placeRequest(user), call));
     expect(pending.state).toBe(Order_State.PENDING);
     await test.shop.closeOrders();
     const other = test.shop.startAnother();
@@ -207,7 +207,9 @@ describe("an order that is stuck", () => {
     };
     const user = newBuyer();
     test.shop.fillCart(user.id, { "SKU-1": 1n });
-    const placed = orderOf(await test.shop.checkout.placeOrder(placeRequest(), test.shop.mesh.call({ user })));
+    const placed = orderOf(
+      await test.shop.checkout.placeOrder(test.shop.placeRequest(user), test.shop.mesh.call({ user })),
+    );
     await failed.opened;
     await test.db.query(
       `update orders set attempts = 8, fence = fence + 1, lease_until = null,

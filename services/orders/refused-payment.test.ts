@@ -4,7 +4,7 @@ import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.t
 import { failures } from "#mesh/contract/errors.ts";
 import type { Order } from "./domain-order.ts";
 import { orderOf, shopForEachTest } from "./testing/setup.ts";
-import { isAtRest, newBuyer, placeRequest } from "./testing/shop.ts";
+import { isAtRest, newBuyer } from "./testing/shop.ts";
 
 const test = shopForEachTest();
 
@@ -15,7 +15,9 @@ const conflict = (state: string) => fail("STATE_CONFLICT", "the payment gateway 
 async function buy(): Promise<Order> {
   const user = newBuyer();
   test.shop.fillCart(user.id, { "SKU-1": 1n });
-  const placed = orderOf(await test.shop.checkout.placeOrder(placeRequest(), test.shop.mesh.call({ user })));
+  const placed = orderOf(
+    await test.shop.checkout.placeOrder(test.shop.placeRequest(user), test.shop.mesh.call({ user })),
+  );
   return test.shop.until(placed.id, isAtRest);
 }
 

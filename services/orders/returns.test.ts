@@ -4,7 +4,7 @@ import { newId } from "#mesh/ids.ts";
 import { MAX_GIVEN_BACK } from "./domain-saga.ts";
 import { paidOrder, returnIdOf } from "./testing/paid-order.ts";
 import { shopForEachTest } from "./testing/setup.ts";
-import { newBuyer, placeRequest } from "./testing/shop.ts";
+import { newBuyer } from "./testing/shop.ts";
 
 const test = shopForEachTest();
 
@@ -105,7 +105,7 @@ describe("a return", () => {
     test.shop.fillCart(user.id, { "SKU-1": 1n });
     const call = test.shop.mesh.call({ user });
     const rejected = await test.shop.checkout
-      .placeOrder(placeRequest({ paymentToken: "tok_declined" }), call)
+      .placeOrder(test.shop.placeRequest(user, { paymentToken: "tok_declined" }), call)
       .catch((error) => error);
     const orderId = rejected.metadata.order_id;
     const create = { requestId: newId("req"), orderId, items: [{ sku: "SKU-1", quantity: 1n }], note: "" };

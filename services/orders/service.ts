@@ -4,13 +4,14 @@ import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contr
 import { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contract.ts";
 import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
 import { type Implementation, implement } from "#mesh/contract/contract.ts";
 import type { Mesh } from "#mesh/mesh.ts";
 import type { Database } from "#mesh/postgres/index.ts";
 import { startOrderChanges } from "./changes.ts";
 import { checkoutHandlers, orderHandlers } from "./handlers/index.ts";
 import { defaultRunnerTimings, type RunnerTimings, startSagaRunner } from "./runner.ts";
-import type { ShippingRates } from "./shipping.ts";
+import type { ShippingOptions } from "./shipping-options.ts";
 import { createSteps } from "./steps.ts";
 
 /** How long before its caller's deadline PlaceOrder answers at the latest, so that the answer arrives in time. */
@@ -19,7 +20,7 @@ const ANSWER_MARGIN_MS = 150;
 export interface OrdersParts {
   readonly mesh: Pick<Mesh, "client" | "background" | "log" | "clock">;
   readonly db: Database;
-  readonly rates: ShippingRates;
+  readonly options: ShippingOptions;
   readonly newId: (prefix: string) => string;
   /** At least 0, less than 1. */
   readonly random: () => number;
@@ -33,7 +34,7 @@ export function startOrders(parts: OrdersParts): {
   readonly implementations: readonly Implementation[];
   close(): Promise<void>;
 } {
-  const { mesh, db, rates, newId, random, currencyCode, timings = defaultRunnerTimings } = parts;
+  const { mesh, db, options, newId, random, currencyCode, timings = defaultRunnerTimings } = parts;
   const { answerMarginMs = ANSWER_MARGIN_MS } = parts;
   const { log, clock } = mesh;
   const cart = mesh.client(CartService);
@@ -54,7 +55,8 @@ export function startOrders(parts: OrdersParts): {
     newId,
     cart,
     catalog,
-    rates,
+    shipping: mesh.client(ShippingService),
+    options,
     changes,
     runner,
     currencyCode,

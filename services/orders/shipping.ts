@@ -1,34 +1,53 @@
+import { Speed } from "#gen/shop/shipping/v1/shipment.ts";
+import type { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
+import type { Client } from "#mesh/contract/contract.ts";
+import { fail, ok, type Result } from "#mesh/result.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import type { Money } from "./domain-money.ts";
+import type { Money, Packed } from "./domain-money.ts";
 import type { Address, ShippingOption } from "./domain-order.ts";
 
-/** What is to be sent, and where. */
-export interface Parcel {
-  readonly lines: readonly { readonly sku: string; readonly quantity: bigint; readonly weightGrams: number }[];
-  readonly subtotal: Money;
-  readonly address: Address;
+/** Goods as they are sent. */
+export interface Goods {
+  readonly sku: string;
+  readonly quantity: bigint;
+  readonly packed: Packed;
 }
 
-/** The ways to send a parcel. A port: flat rates for now, the shipping service in time. */
-export interface ShippingRates {
-  /** Every way to send it, the cheapest first; none when it cannot be sent there. Prices are in the subtotal's currency. */
-  quote(parcel: Parcel, call: Call): Promise<readonly ShippingOption[]>;
+/** A price of shipping's for sending certain goods to a certain destination. */
+export interface OfferedRate {
+  /** Shipping's proof of it. */
+  readonly rateId: string;
+  /** Its id is what an order keeps of it: `standard` or `express`. */
+  readonly option: ShippingOption;
+  readonly expireTime: Date;
 }
 
-const FLAT_PRICE = 490n;
-const FREE_FROM_SUBTOTAL = 15_000n;
+/** Why goods cannot be sent. */
+export type SendingError =
+  | { readonly kind: "destination_not_served"; readonly countryCode: string; readonly postalCode: string }
+  | { readonly kind: "goods_too_large"; readonly sku: string };
 
-/** One way for everything and everywhere: 4.90, and nothing from a subtotal of 150.00 on. */
-export function flatRates(): ShippingRates {
-  return {
-    quote: async ({ subtotal: { currencyCode, minorUnits } }) => [
-      {
-        id: "standard",
-        title: "Standard",
-        price: { currencyCode, minorUnits: minorUnits >= FREE_FROM_SUBTOTAL ? 0n : FLAT_PRICE },
-        minDays: 2,
-        maxDays: 4,
-      },
-    ],
-  };
+/** What sending costs, in every way, the cheapest first: one call to shipping. */
+export async function quoteRates(
+  shipping: Client<typeof ShippingService>,
+  parcel: { readonly goods: readonly Goods[]; readonly subtotal: Money; readonly address: Address },
+  call: Call,
+): Promise<Result<readonly OfferedRate[], SendingError>> {
+  const { goods, subtotal, address } = parcel;
+  const lines = goods.map(({ sku, quantity, packed }) => ({ sku, quantity, ...packed }));
+  const quoted = await shipping.try.quoteRates({ address, lines, subtotal }, call);
+  if (!quoted.ok) {
+    const { reason, metadata } = quoted.error;
+    const { countryCode, postalCode } = address;
+    if (reason === "DESTINATION_NOT_SERVED") return fail({ kind: "destination_not_served", countryCode, postalCode });
+    if (reason === "GOODS_TOO_LARGE") return fail({ kind: "goods_too_large", sku: metadata.sku ?? "" });
+    throw quoted.error;
+  }
+  return ok(
+    quoted.value.rates.map(({ id: rateId, title, speed, price, minDays, maxDays, expireTime }) => {
+      if (price === undefined || expireTime === undefined) throw new Error("Shipping gave a rate that is not whole.");
+      const id = speed === Speed.EXPRESS ? "express" : "standard";
+      return { rateId, option: { id, title, price, minDays, maxDays }, expireTime };
+    }),
+  );
 }

@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
 import { CatalogService } from "#gen/shop/catalog/v1/catalog_service.contract.ts";
 import { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contract.ts";
+import type { PlaceOrderRequest } from "#gen/shop/orders/v1/checkout_service.ts";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
 import { systemClock } from "#mesh/clock.ts";
 import { implement } from "#mesh/contract/contract.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
@@ -13,12 +15,11 @@ import { type OrderChanges, startOrderChanges } from "./changes.ts";
 import type { Order } from "./domain-order.ts";
 import { checkoutHandlers } from "./handlers/index.ts";
 import { untilDecided } from "./handlers/until-decided.ts";
-import { flatRates } from "./shipping.ts";
 import * as store from "./store.ts";
 import { fakeCarts, fakeCatalog } from "./testing/fake-shop.ts";
 import { newOrder } from "./testing/orders.ts";
 import { noInterference } from "./testing/partial-service.ts";
-import { newBuyer, placeRequest } from "./testing/shop.ts";
+import { newBuyer, placeRequest, shippingOptions } from "./testing/shop.ts";
 
 let database: TestDatabase;
 let changes: OrderChanges;
@@ -56,6 +57,7 @@ describe("waiting for an order", () => {
 describe("placing an order when too many calls watch", () => {
   const user = newBuyer();
   let mesh: TestMesh;
+  let request: PlaceOrderRequest;
   let places = 0;
 
   beforeEach(async () => {
@@ -64,6 +66,7 @@ describe("placing an order when too many calls watch", () => {
     cart.items.set(`cart_${user.id}`, new Map([["SKU-1", 1n]]));
     const catalog = fakeCatalog(interference);
     catalog.variants.set("SKU-1", { price: 1_000n });
+    request = placeRequest(user, { cart, catalog, clock: systemClock });
     const full: OrderChanges = {
       ...changes,
       watch: () => {
@@ -83,13 +86,17 @@ describe("placing an order when too many calls watch", () => {
       wake: () => {},
       close: async () => {},
     };
-    const deps = { db: database.db, clock: systemClock, newId, rates: flatRates(), changes: full, runner };
+    const deps = { db: database.db, clock: systemClock, newId, options: shippingOptions, changes: full, runner };
     const settings = { currencyCode: "EUR", leaseMs: 60_000, cartMs: 1_000, answerMarginMs: 100 };
     mesh = await startTestMesh({
       cart: () => [cart.service],
       catalog: () => [catalog.service],
       orders: (node) => {
-        const clients = { cart: node.client(CartService), catalog: node.client(CatalogService) };
+        const clients = {
+          cart: node.client(CartService),
+          catalog: node.client(CatalogService),
+          shipping: node.client(ShippingService),
+        };
         return [implement(CheckoutService, checkoutHandlers({ ...deps, ...settings, ...clients }))];
       },
     });
@@ -98,7 +105,7 @@ describe("placing an order when too many calls watch", () => {
 
   it("keeps no place for the order that it does not place", async () => {
     const checkout = mesh.mesh("gateway").client(CheckoutService);
-    const placing = checkout.placeOrder(placeRequest(), mesh.call({ user }));
+    const placing = checkout.placeOrder(request, mesh.call({ user }));
     await expect(placing).rejects.toMatchObject({ reason: "OVERLOADED" });
     expect(places).toBe(0);
     expect(await database.db.query("select id from orders")).toEqual([]);

@@ -1,11 +1,12 @@
 import type { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
 import type { CatalogService } from "#gen/shop/catalog/v1/catalog_service.contract.ts";
+import type { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
 import type { Clock } from "#mesh/clock.ts";
 import type { Client } from "#mesh/contract/contract.ts";
 import type { Database } from "#mesh/postgres/index.ts";
 import type { OrderChanges } from "../changes.ts";
 import type { SagaRunner } from "../runner.ts";
-import type { ShippingRates } from "../shipping.ts";
+import type { ShippingOptions } from "../shipping-options.ts";
 
 /** What the handlers work with. */
 export interface Deps {
@@ -14,7 +15,8 @@ export interface Deps {
   readonly newId: (prefix: string) => string;
   readonly cart: Client<typeof CartService>;
   readonly catalog: Client<typeof CatalogService>;
-  readonly rates: ShippingRates;
+  readonly shipping: Client<typeof ShippingService>;
+  readonly options: ShippingOptions;
   readonly changes: OrderChanges;
   readonly runner: SagaRunner;
   /** The one currency the shop sells in. */

@@ -4,13 +4,16 @@ import { failures, invalidArgument, meshFailure } from "#mesh/contract/errors.ts
 import type { ExpectationError, PricingError } from "../domain-money.ts";
 import type { RefundError, ReturnError, ReturnState } from "../domain-returns.ts";
 import type { OrderState, Rejection } from "../domain-saga.ts";
+import type { SendingError } from "../shipping.ts";
+import type { ChoiceError } from "../shipping-options.ts";
 
 /** Why a cart is not quoted, or not bought. */
 export type CheckoutError =
   | { readonly kind: "cart_not_found" }
   | PricingError
   | ExpectationError
-  | { readonly kind: "shipping_option_not_found"; readonly shippingOptionId: string }
+  | ChoiceError
+  | SendingError
   | { readonly kind: "request_id_reused"; readonly requestId: string }
   | { readonly kind: "rejected"; readonly orderId: string; readonly rejection: Rejection };
 
@@ -55,8 +58,23 @@ export function checkoutFailure(error: CheckoutError): Error {
     }
     case "shipping_option_not_found": {
       const metadata = { shipping_option_id: error.shippingOptionId };
-      return failCheckout("SHIPPING_OPTION_NOT_FOUND", "The goods cannot be sent in this way.", metadata);
+      const until = error.expireTime?.toISOString();
+      if (until === undefined) {
+        const message = "This way of sending was not quoted to you for this address; quote again.";
+        return failCheckout("SHIPPING_OPTION_NOT_FOUND", message, metadata);
+      }
+      const message = `This way of sending could be chosen until ${until}; quote again.`;
+      return failCheckout("SHIPPING_OPTION_NOT_FOUND", message, { ...metadata, expire_time: until });
     }
+    case "goods_changed":
+      return failCheckout("PRICE_CHANGED", "The cart is not what was quoted; quote again.");
+    case "destination_not_served": {
+      const { countryCode, postalCode } = error;
+      const metadata = { country_code: countryCode, postal_code: postalCode };
+      return failCheckout("DESTINATION_NOT_SERVED", "The shop does not deliver there.", metadata);
+    }
+    case "goods_too_large":
+      return failCheckout("GOODS_TOO_LARGE", `${error.sku} is more than can be sent.`, { sku: error.sku });
     case "request_id_reused":
       return requestIdReused(error.requestId);
     case "rejected": {

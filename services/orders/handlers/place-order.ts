@@ -4,14 +4,14 @@ import { meshFailure } from "#mesh/contract/errors.ts";
 import { fail, ok, type Result } from "#mesh/result.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { OrderWatch } from "../changes.ts";
-import { checkTotal } from "../domain-money.ts";
+import { addShipping, checkTotal } from "../domain-money.ts";
 import { needsToken, type Order } from "../domain-order.ts";
 import * as store from "../store.ts";
 import { userOf } from "./access.ts";
 import type { Deps } from "./deps.ts";
 import { type CheckoutError, checkoutFailure } from "./errors.ts";
 import { orderMessage } from "./messages.ts";
-import { addressOf, quote } from "./pricing.ts";
+import { addressOf, priceNow } from "./pricing.ts";
 import { untilDecided } from "./until-decided.ts";
 
 /** When a caller may come again that found the process busy. */
@@ -65,27 +65,30 @@ async function planOrder(
   if (expectedTotal.currencyCode !== deps.currencyCode) {
     return fail({ kind: "currency_mismatch", currencyCode: deps.currencyCode });
   }
-  const quoted = await quote(deps, { cartId, address }, call);
-  if (!quoted.ok) return quoted;
-  const { lines, subtotal, options } = quoted.value;
-  const option = options.find(({ shippingOption }) => shippingOption.id === shippingOptionId);
-  if (option === undefined) return fail({ kind: "shipping_option_not_found", shippingOptionId });
-  const expected = checkTotal(option.total, expectedTotal);
+  const priced = await priceNow(deps, { cartId }, call);
+  if (!priced.ok) return priced;
+  const { lines, subtotal } = priced.value;
+  const chosen = deps.options.open(shippingOptionId, { customerId, goods: lines, address }, deps.clock.now());
+  if (!chosen.ok) return chosen;
+  const { option, rateId } = chosen.value;
+  const total = addShipping(subtotal, option.price);
+  if (!total.ok) return total;
+  const expected = checkTotal(total.value, expectedTotal);
   if (!expected.ok) return expected;
   return ok({
     id: deps.newId("ord"),
     customerId,
     requestId,
     requestHash,
-    cartId: quoted.value.cartId,
+    cartId: priced.value.cartId,
     lines: lines.map((line) => ({ ...line, announcedQuantity: 0n, returnedQuantity: 0n })),
     currencyCode: subtotal.currencyCode,
     subtotal: subtotal.minorUnits,
-    total: option.total.minorUnits,
+    total: total.value.minorUnits,
     email,
     address,
-    shippingOption: option.shippingOption,
-    rateId: "",
+    shippingOption: option,
+    rateId,
   });
 }
 

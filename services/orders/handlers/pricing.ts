@@ -3,51 +3,31 @@ import type { CatalogVariant } from "#gen/shop/catalog/v1/catalog_service.ts";
 import type { RpcError } from "#mesh/contract/errors.ts";
 import { fail, ok, type Result } from "#mesh/result.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { addShipping, type CartItem, type Money, type Offer, type PricedCart, priceCart } from "../domain-money.ts";
-import type { Address, ShippingOption } from "../domain-order.ts";
+import { type CartItem, type Offer, type PricedCart, priceCart } from "../domain-money.ts";
+import type { Address } from "../domain-order.ts";
 import type { Deps } from "./deps.ts";
 import type { CheckoutError } from "./errors.ts";
 
-/** A cart as it would be bought now. */
-export interface Quote extends PricedCart {
+/** A cart as it would be bought now, without what sending it costs. */
+export interface CartPrice extends PricedCart {
   readonly cartId: string;
-  /** The ways to send it, the cheapest first, each with what is paid in all. */
-  readonly options: readonly QuotedOption[];
-}
-
-export interface QuotedOption {
-  readonly shippingOption: ShippingOption;
-  readonly total: Money;
 }
 
 /**
- * Prices the caller's cart from the catalogue: two calls, however many lines there are, and one for the rates. Throws
- * what the called services fail with for reasons of their own.
+ * Prices the caller's cart from the catalogue: two calls, however many lines there are. Throws what the called services
+ * fail with for reasons of their own.
  */
-export async function quote(
-  { cart, catalog, rates, currencyCode }: Pick<Deps, "cart" | "catalog" | "rates" | "currencyCode">,
-  { cartId: asked, address }: { readonly cartId: string; readonly address: Address },
+export async function priceNow(
+  { cart, catalog, currencyCode }: Pick<Deps, "cart" | "catalog" | "currencyCode">,
+  { cartId: asked }: { readonly cartId: string },
   call: Call,
-): Promise<Result<Quote, CheckoutError>> {
+): Promise<Result<CartPrice, CheckoutError>> {
   const found = await cart.try.getCart({ cartId: asked, view: CartView.ITEMS }, call);
   if (!found.ok) return cartError(found.error);
   const { id: cartId = "", lines = [] } = found.value.cart ?? {};
   const offers = lines.length === 0 ? new Map<string, Offer>() : await getOffers(catalog, lines, call);
   const priced = priceCart(lines, offers, currencyCode);
-  if (!priced.ok) return priced;
-  const { subtotal } = priced.value;
-  const parcelLines = priced.value.lines.map(({ sku, quantity, packed }) => ({
-    sku,
-    quantity,
-    weightGrams: packed.weightGrams,
-  }));
-  const options: QuotedOption[] = [];
-  for (const shippingOption of await rates.quote({ lines: parcelLines, subtotal, address }, call)) {
-    const total = addShipping(subtotal, shippingOption.price);
-    if (!total.ok) return total;
-    options.push({ shippingOption, total: total.value });
-  }
-  return ok({ ...priced.value, cartId, options });
+  return priced.ok ? ok({ ...priced.value, cartId }) : priced;
 }
 
 function cartError(error: RpcError): Result<never, CheckoutError> {

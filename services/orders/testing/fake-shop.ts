@@ -2,6 +2,7 @@ import { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
 import { CatalogService } from "#gen/shop/catalog/v1/catalog_service.contract.ts";
 import type { Implementation } from "#mesh/contract/contract.ts";
 import { failures } from "#mesh/contract/errors.ts";
+import type { Packed } from "../domain-money.ts";
 import { type Interference, partialService } from "./partial-service.ts";
 
 /** What a fake catalogue says of a SKU. */
@@ -9,7 +10,13 @@ export interface FakeVariant {
   readonly price: bigint;
   readonly currencyCode?: string;
   readonly purchasable?: boolean;
+  readonly packed?: Packed;
 }
+
+/** What one unit weighs and measures unless a test says otherwise. */
+const usual: Packed = { weightGrams: 250, lengthMm: 120, widthMm: 80, heightMm: 60 };
+
+export const packedOf = ({ packed = usual }: FakeVariant): Packed => packed;
 
 /** A catalogue in memory. */
 export interface FakeCatalog {
@@ -29,14 +36,16 @@ export function fakeCatalog(interference: Interference): FakeCatalog {
   return { variants, service: partialService(CatalogService, { batchGetVariants }, interference) };
 }
 
-function catalogVariant(sku: string, { price, currencyCode = "EUR", purchasable = true }: FakeVariant) {
+function catalogVariant(sku: string, fake: FakeVariant) {
+  const { price, currencyCode = "EUR", purchasable = true } = fake;
+  const { weightGrams, ...dimensions } = packedOf(fake);
   return {
     variant: {
       sku,
       title: "24 V",
       price: { currencyCode, minorUnits: price },
-      weightGrams: 250,
-      dimensions: undefined,
+      weightGrams,
+      dimensions,
       attributes: [],
     },
     productId: `prd_${sku}`,

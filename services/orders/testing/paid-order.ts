@@ -4,7 +4,7 @@ import { newId } from "#mesh/ids.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Order } from "../domain-order.ts";
 import { orderOf } from "./setup.ts";
-import { isAtRest, newBuyer, placeRequest, type TestShop } from "./shop.ts";
+import { isAtRest, newBuyer, type TestShop } from "./shop.ts";
 
 /** An order that is PAID and at rest, and what people do with it. */
 export interface PaidOrder {
@@ -43,7 +43,7 @@ export async function paidOrder(
   const call = shop.mesh.call({ user });
   const units = Object.values(items).reduce((sum, quantity) => sum + quantity, 0n);
   const expectedTotal = { currencyCode: "EUR", minorUnits: units * 1_000n + 490n };
-  const { id } = orderOf(await shop.checkout.placeOrder(placeRequest({ expectedTotal }), call));
+  const { id } = orderOf(await shop.checkout.placeOrder(shop.placeRequest(user, { expectedTotal }), call));
   const support = shop.mesh.call({ user: { id: "usr_support", roles: ["support"] } });
   const warehouse = shop.mesh.call({ user: { id: "usr_warehouse", roles: ["warehouse"] } });
   const atRest = () => shop.until(id, isAtRest);

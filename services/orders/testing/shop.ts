@@ -1,20 +1,23 @@
 import { CheckoutService } from "#gen/shop/orders/v1/checkout_service.contract.ts";
 import type { PlaceOrderRequest } from "#gen/shop/orders/v1/checkout_service.ts";
 import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
+import { type Clock, systemClock } from "#mesh/clock.ts";
 import type { Client } from "#mesh/contract/contract.ts";
 import { newId } from "#mesh/ids.ts";
 import type { Database } from "#mesh/postgres/index.ts";
 import type { User } from "#mesh/rpc/call.ts";
+import { SEALING_KEY_BYTES } from "#mesh/sealed-value.ts";
 import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
 import { type OrderChanges, startOrderChanges } from "../changes.ts";
 import type { Order } from "../domain-order.ts";
 import type { RunnerTimings } from "../runner.ts";
 import { startOrders } from "../service.ts";
-import { flatRates } from "../shipping.ts";
+import { createShippingOptions } from "../shipping-options.ts";
 import { getOrder } from "../store.ts";
 import { type FakeInventory, fakeInventory } from "./fake-inventory.ts";
 import { type FakePayments, fakePayments } from "./fake-payments.ts";
-import { type FakeCarts, type FakeCatalog, fakeCarts, fakeCatalog } from "./fake-shop.ts";
+import { type FakeShipping, fakeShipping, rateIdOf, standardPrice } from "./fake-shipping.ts";
+import { type FakeCarts, type FakeCatalog, fakeCarts, fakeCatalog, packedOf } from "./fake-shop.ts";
 import { type Interference, noInterference } from "./partial-service.ts";
 
 /** The orders service over real sockets, with the services that it calls in memory. */
@@ -24,12 +27,20 @@ export interface TestShop {
   readonly catalog: FakeCatalog;
   readonly inventory: FakeInventory;
   readonly payments: FakePayments;
+  readonly shipping: FakeShipping;
   readonly interference: Interference;
   /** As callers from outside reach it. */
   readonly checkout: Client<typeof CheckoutService>;
   readonly orders: Client<typeof OrderService>;
   /** Puts these units into the cart of a user, and makes sure that they are for sale at 10.00 each, ten in stock. */
   fillCart(userId: string, items: Readonly<Record<string, bigint>>): void;
+  /**
+   * A request to buy what is in the cart of a user, with the way to send it that QuoteCheckout would give them now, and
+   * the total of one unit for 10.00 and 4.90.
+   */
+  placeRequest(user: { readonly id: string }, changes?: Partial<PlaceOrderRequest>): PlaceOrderRequest;
+  /** Lets time pass for the service. */
+  later(ms: number): void;
   /** A second process of the service, on the same database; it serves nobody, and moves orders on. */
   startAnother(): { close(): Promise<void> };
   /** Follows an order in the database until it is as wished, whichever process moves it. */
@@ -57,6 +68,9 @@ export const answerAfterMs = (waitMs: number): { readonly answerMarginMs: number
   answerMarginMs: 10_000 - waitMs,
 });
 
+/** How long the options of `placeRequest` are good. */
+const OPTION_LIFETIME_MS = 30 * 60_000;
+
 /** Nothing that a test waits for takes longer. */
 const WAIT_LIMIT_MS = 15_000;
 
@@ -69,13 +83,15 @@ export async function startTestShop(
   const catalog = fakeCatalog(interference);
   const inventory = fakeInventory(interference);
   const payments = fakePayments(interference);
+  const { clock, later } = lateClock();
+  const shipping = fakeShipping(interference, clock.now);
   const timings = { ...testTimings, ...options.timings };
   const services: { close(): Promise<void> }[] = [];
-  const start = (node: Parameters<typeof startOrders>[0]["mesh"]) => {
-    const rates = flatRates();
+  const start = ({ client, background, log }: Parameters<typeof startOrders>[0]["mesh"]) => {
     const { answerMarginMs } = options;
-    const random = () => 0.5;
-    const started = startOrders({ mesh: node, db, rates, newId, random, currencyCode: "EUR", timings, answerMarginMs });
+    const mesh = { client, background, log, clock };
+    const settings = { options: shippingOptions, currencyCode: "EUR", timings, answerMarginMs };
+    const started = startOrders({ mesh, db, newId, random: () => 0.5, ...settings });
     services.push(started);
     return started;
   };
@@ -84,6 +100,7 @@ export async function startTestShop(
     catalog: () => [catalog.service],
     inventory: () => [inventory.service],
     payments: () => [payments.service],
+    shipping: () => [shipping.service],
     orders: (node) => start(node).implementations,
   });
   const gateway = mesh.mesh("gateway");
@@ -97,16 +114,13 @@ export async function startTestShop(
     catalog,
     inventory,
     payments,
+    shipping,
     interference,
     checkout: gateway.client(CheckoutService),
     orders: gateway.client(OrderService),
-    fillCart: (userId, items) => {
-      cart.items.set(`cart_${userId}`, new Map(Object.entries(items)));
-      for (const sku of Object.keys(items)) {
-        if (!catalog.variants.has(sku)) catalog.variants.set(sku, { price: UNIT_PRICE });
-        if (!inventory.available.has(sku)) inventory.available.set(sku, 10n);
-      }
-    },
+    fillCart: fillCart({ cart, catalog, inventory }),
+    placeRequest: (user, changes) => placeRequest(user, { cart, catalog, clock }, changes),
+    later,
     startAnother: () => start(mesh.mesh("orders")),
     until: follow(db, changes),
     closeOrders,
@@ -114,6 +128,27 @@ export async function startTestShop(
       await closeOrders();
       await changes.close();
       await mesh.close();
+    },
+  };
+}
+
+const fillCart =
+  ({ cart, catalog, inventory }: Pick<TestShop, "cart" | "catalog" | "inventory">): TestShop["fillCart"] =>
+  (userId, items) => {
+    cart.items.set(`cart_${userId}`, new Map(Object.entries(items)));
+    for (const sku of Object.keys(items)) {
+      if (!catalog.variants.has(sku)) catalog.variants.set(sku, { price: UNIT_PRICE });
+      if (!inventory.available.has(sku)) inventory.available.set(sku, 10n);
+    }
+  };
+
+/** The machine's clock, which a test puts forward. */
+function lateClock(): { readonly clock: Clock; later(ms: number): void } {
+  let lateMs = 0;
+  return {
+    clock: { now: () => new Date(systemClock.now().getTime() + lateMs) },
+    later: (ms) => {
+      lateMs += ms;
     },
   };
 }
@@ -138,24 +173,57 @@ export function newBuyer(): Partial<User> & { readonly id: string } {
   return { id: newId("usr") };
 }
 
-/** A request to buy one unit for 10.00 and 4.90. */
-export function placeRequest(changes: Partial<PlaceOrderRequest> = {}): PlaceOrderRequest {
+/** What the ids of quoted options are sealed with in these tests. */
+export const shippingOptions = createShippingOptions(new Uint8Array(SEALING_KEY_BYTES));
+
+interface Shelves {
+  readonly cart: FakeCarts;
+  readonly catalog: FakeCatalog;
+  readonly clock: Clock;
+}
+
+/** The id that QuoteCheckout would give for sending a user's cart as standard. */
+function optionIdFor(userId: string, { cart, catalog, clock }: Shelves): string {
+  const priced = [...(cart.items.get(`cart_${userId}`) ?? [])].map(([sku, quantity]) => {
+    const variant = catalog.variants.get(sku) ?? { price: 0n };
+    return { sku, quantity, packed: packedOf(variant), lineTotal: variant.price * quantity };
+  });
+  const minorUnits = standardPrice(priced.reduce((sum, { lineTotal }) => sum + lineTotal, 0n));
+  return shippingOptions.seal(
+    { customerId: userId, goods: priced, address },
+    {
+      rateId: rateIdOf("standard"),
+      option: { id: "standard", title: "Standard", price: { currencyCode: "EUR", minorUnits }, minDays: 2, maxDays: 4 },
+      expireTime: new Date(clock.now().getTime() + OPTION_LIFETIME_MS),
+    },
+  );
+}
+
+/** Where the goods of these tests go. */
+export const address = {
+  recipient: "Ada Buyer",
+  lines: ["Street 1"],
+  city: "Berlin",
+  postalCode: "10115",
+  region: "",
+  countryCode: "DE",
+  phone: "",
+};
+
+/** See `TestShop.placeRequest`. */
+export function placeRequest(
+  user: { readonly id: string },
+  shelves: Shelves,
+  changes: Partial<PlaceOrderRequest> = {},
+): PlaceOrderRequest {
   return {
     requestId: newId("req"),
     cartId: "",
     email: "buyer@example.com",
-    address: {
-      recipient: "Ada Buyer",
-      lines: ["Street 1"],
-      city: "Berlin",
-      postalCode: "10115",
-      region: "",
-      countryCode: "DE",
-      phone: "",
-    },
-    shippingOptionId: "standard",
+    address,
     paymentToken: "tok_visa",
     expectedTotal: { currencyCode: "EUR", minorUnits: 1_490n },
+    shippingOptionId: optionIdFor(user.id, shelves),
     ...changes,
   };
 }

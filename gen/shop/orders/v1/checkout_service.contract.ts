@@ -14,9 +14,11 @@ export const CheckoutService = {
   definition: CheckoutServiceService,
   methods: {
     /**
-     * What the cart costs now, in every way it can be sent. Holds nothing and promises nothing: PlaceOrder is told the
-     * total that the buyer saw, and refuses another.
-     * Fails with NOT_FOUND `CART_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `CART_EMPTY` or `NOT_FOR_SALE`.
+     * What the cart costs now, in every way it can be sent. Holds no goods and promises no price of theirs: PlaceOrder is
+     * told the total that the buyer saw, and refuses another. What sending costs is promised, to this buyer, for these
+     * goods and for addresses in this country and with this postal code, until the option expires.
+     * Fails with NOT_FOUND `CART_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `CART_EMPTY`, `NOT_FOR_SALE`,
+     * `DESTINATION_NOT_SERVED` or `GOODS_TOO_LARGE`.
      *
      * @generated from rpc shop.orders.v1.CheckoutService.QuoteCheckout
      */
@@ -36,6 +38,8 @@ export const CheckoutService = {
         CART_EMPTY: "FAILED_PRECONDITION",
         NOT_FOR_SALE: "FAILED_PRECONDITION",
         UNKNOWN_SKU: "NOT_FOUND",
+        DESTINATION_NOT_SERVED: "FAILED_PRECONDITION",
+        GOODS_TOO_LARGE: "FAILED_PRECONDITION",
       },
     },
     /**

@@ -18,6 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Timestamp } from "../../../google/protobuf/timestamp.ts";
 import { Address } from "../../type/v1/address.ts";
 import { Money } from "../../type/v1/money.ts";
 import { Order, OrderLine, ShippingOption } from "./order.ts";
@@ -55,7 +56,14 @@ export interface QuotedOption {
     | ShippingOption
     | undefined;
   /** Subtotal and shipping: what PlaceOrder calls `expected_total`. */
-  readonly total: Money | undefined;
+  readonly total:
+    | Money
+    | undefined;
+  /**
+   * Until when PlaceOrder takes the way, about 30 minutes after it was quoted. A request that has made an order is
+   * answered with it later, too.
+   */
+  readonly expireTime: Date | undefined;
 }
 
 /** Asks to buy. */
@@ -247,7 +255,7 @@ export const QuoteCheckoutResponse: MessageFns<QuoteCheckoutResponse> = {
 };
 
 function createBaseQuotedOption(): QuotedOption {
-  return { shippingOption: undefined, total: undefined };
+  return { shippingOption: undefined, total: undefined, expireTime: undefined };
 }
 
 export const QuotedOption: MessageFns<QuotedOption> = {
@@ -257,6 +265,9 @@ export const QuotedOption: MessageFns<QuotedOption> = {
     }
     if (message.total !== undefined) {
       Money.encode(message.total, writer.uint32(18).fork()).join();
+    }
+    if (message.expireTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.expireTime), writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -290,6 +301,14 @@ export const QuotedOption: MessageFns<QuotedOption> = {
             message.total = Money.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.expireTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -311,6 +330,7 @@ export const QuotedOption: MessageFns<QuotedOption> = {
       ? ShippingOption.fromPartial(object.shippingOption)
       : undefined;
     message.total = (object.total !== undefined && object.total !== null) ? Money.fromPartial(object.total) : undefined;
+    message.expireTime = object.expireTime ?? undefined;
     return message;
   },
 };
@@ -513,9 +533,11 @@ export const PlaceOrderResponse: MessageFns<PlaceOrderResponse> = {
 export type CheckoutServiceService = typeof CheckoutServiceService;
 export const CheckoutServiceService = {
   /**
-   * What the cart costs now, in every way it can be sent. Holds nothing and promises nothing: PlaceOrder is told the
-   * total that the buyer saw, and refuses another.
-   * Fails with NOT_FOUND `CART_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `CART_EMPTY` or `NOT_FOR_SALE`.
+   * What the cart costs now, in every way it can be sent. Holds no goods and promises no price of theirs: PlaceOrder is
+   * told the total that the buyer saw, and refuses another. What sending costs is promised, to this buyer, for these
+   * goods and for addresses in this country and with this postal code, until the option expires.
+   * Fails with NOT_FOUND `CART_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `CART_EMPTY`, `NOT_FOR_SALE`,
+   * `DESTINATION_NOT_SERVED` or `GOODS_TOO_LARGE`.
    */
   quoteCheckout: {
     path: "/shop.orders.v1.CheckoutService/QuoteCheckout" as const,
@@ -557,9 +579,11 @@ export const CheckoutServiceService = {
 
 export interface CheckoutServiceServer extends UntypedServiceImplementation {
   /**
-   * What the cart costs now, in every way it can be sent. Holds nothing and promises nothing: PlaceOrder is told the
-   * total that the buyer saw, and refuses another.
-   * Fails with NOT_FOUND `CART_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `CART_EMPTY` or `NOT_FOR_SALE`.
+   * What the cart costs now, in every way it can be sent. Holds no goods and promises no price of theirs: PlaceOrder is
+   * told the total that the buyer saw, and refuses another. What sending costs is promised, to this buyer, for these
+   * goods and for addresses in this country and with this postal code, until the option expires.
+   * Fails with NOT_FOUND `CART_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `CART_EMPTY`, `NOT_FOR_SALE`,
+   * `DESTINATION_NOT_SERVED` or `GOODS_TOO_LARGE`.
    */
   quoteCheckout: handleUnaryCall<QuoteCheckoutRequest, QuoteCheckoutResponse>;
   /**
@@ -584,9 +608,11 @@ export interface CheckoutServiceServer extends UntypedServiceImplementation {
 
 export interface CheckoutServiceClient extends Client {
   /**
-   * What the cart costs now, in every way it can be sent. Holds nothing and promises nothing: PlaceOrder is told the
-   * total that the buyer saw, and refuses another.
-   * Fails with NOT_FOUND `CART_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `CART_EMPTY` or `NOT_FOR_SALE`.
+   * What the cart costs now, in every way it can be sent. Holds no goods and promises no price of theirs: PlaceOrder is
+   * told the total that the buyer saw, and refuses another. What sending costs is promised, to this buyer, for these
+   * goods and for addresses in this country and with this postal code, until the option expires.
+   * Fails with NOT_FOUND `CART_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `CART_EMPTY`, `NOT_FOR_SALE`,
+   * `DESTINATION_NOT_SERVED` or `GOODS_TOO_LARGE`.
    */
   quoteCheckout(
     request: QuoteCheckoutRequest,
@@ -659,6 +685,18 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function toTimestamp(date: Date): Timestamp {
+  const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
+  const nanos = (date.getTime() % 1_000) * 1_000_000;
+  return { seconds, nanos };
+}
+
+function fromTimestamp(t: Timestamp): Date {
+  let millis = (globalThis.Number(t.seconds.toString()) || 0) * 1_000;
+  millis += (t.nanos || 0) / 1_000_000;
+  return new globalThis.Date(millis);
+}
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

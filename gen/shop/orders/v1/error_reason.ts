@@ -24,12 +24,16 @@ export const ErrorReason = {
   UNKNOWN_SKU: 4,
   /**
    * PRICE_CHANGED - The total is not the expected one; nothing was ordered. Quote again. Metadata: `total_minor_units`,
-   * `currency_code`, what it is now.
+   * `currency_code`, what it is now; without them the cart holds other goods than were quoted, and what sending those
+   * costs is not known before they are.
    */
   PRICE_CHANGED: 5,
   /** CURRENCY_MISMATCH - The shop sells in one currency, and this is another. Metadata: `currency_code`, the shop's. */
   CURRENCY_MISMATCH: 6,
-  /** SHIPPING_OPTION_NOT_FOUND - The goods cannot be sent in this way; QuoteCheckout tells which can. Metadata: `shipping_option_id`. */
+  /**
+   * SHIPPING_OPTION_NOT_FOUND - The goods cannot be sent in this way: it is not one that QuoteCheckout gave this buyer for this country and postal
+   * code, or no longer good. Quote again. Metadata: `shipping_option_id`; `expire_time` when it was good until then.
+   */
   SHIPPING_OPTION_NOT_FOUND: 7,
   /**
    * OUT_OF_STOCK - There is not enough in stock: the order is REJECTED, nothing is held or charged. Metadata: `order_id`, and
@@ -53,6 +57,10 @@ export const ErrorReason = {
   ORDER_NOT_STUCK: 14,
   /** AMOUNT_TOO_LARGE - More than was paid and is not given back, or promised to be, yet. Metadata: `limit_minor_units`. */
   AMOUNT_TOO_LARGE: 15,
+  /** DESTINATION_NOT_SERVED - The shop does not deliver there. Metadata: `country_code`, `postal_code`. */
+  DESTINATION_NOT_SERVED: 16,
+  /** GOODS_TOO_LARGE - One unit is too heavy or too large for every vehicle, or all together are too much for one shipment. Metadata: `sku`. */
+  GOODS_TOO_LARGE: 17,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -74,4 +82,6 @@ export namespace ErrorReason {
   export type RETURN_NOT_FOUND = typeof ErrorReason.RETURN_NOT_FOUND;
   export type ORDER_NOT_STUCK = typeof ErrorReason.ORDER_NOT_STUCK;
   export type AMOUNT_TOO_LARGE = typeof ErrorReason.AMOUNT_TOO_LARGE;
+  export type DESTINATION_NOT_SERVED = typeof ErrorReason.DESTINATION_NOT_SERVED;
+  export type GOODS_TOO_LARGE = typeof ErrorReason.GOODS_TOO_LARGE;
 }

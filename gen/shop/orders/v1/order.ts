@@ -128,7 +128,7 @@ export interface OrderLine {
 
 /** A way to send the goods. */
 export interface ShippingOption {
-  /** Opaque; PlaceOrder takes it. */
+  /** In a quote: opaque; PlaceOrder takes it. Of an order: `standard` or `express`. */
   readonly id: string;
   /** Its name for people. */
   readonly title: string;
