@@ -177,6 +177,13 @@ test("leaves mails to a mail server of the operator's, who then has to say who w
   );
 });
 
+test("lets parcels move along by themselves, unless told otherwise", async () => {
+  expect(await environment("shipping-1")).toMatchObject({ SHOPMESH_COURIER: "simulated" });
+  const env = { SHOPMESH_COURIER: "off" };
+  expect(await environment("shipping-1", { ...plan, env })).toMatchObject({ SHOPMESH_COURIER: "off" });
+  expect(await environment("cart-1", { ...plan, env })).not.toHaveProperty("SHOPMESH_COURIER");
+});
+
 test("runs several instances of a service", async () => {
   const several = await makePlan({ orders: 2 });
   const [first, second] = ["orders-1", "orders-2"].map((name) => portOf(name, several));

@@ -25,6 +25,7 @@ export async function environmentOf(place: Place, version: string, plan: RunPlan
     ...(await databaseAccess(place, plan)),
     ...(place.kind.name === "payments" ? await paymentGatewayAccess(place, plan) : {}),
     ...(place.kind.name === "notifications" ? await mailAccess(place, plan) : {}),
+    ...(place.kind.name === "shipping" ? courierEnv(plan) : {}),
   };
 }
 
@@ -173,6 +174,11 @@ async function mailAccess({ name: caller }: Place, { env, places, mailDir, reach
     // So that what it holds of a person can be erased with the rest.
     SHOPMESH_MAIL_DIR: mailDir,
   };
+}
+
+/** Nobody scans parcels on a laptop: they move along by themselves, unless told otherwise. */
+function courierEnv({ env }: RunPlan): Environment {
+  return { SHOPMESH_COURIER: "simulated", ...pick(["SHOPMESH_COURIER"], env) };
 }
 
 // NODE_OPTIONS is left out on purpose: one --inspect cannot be meant for eight processes.

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Reservation_State } from "#gen/shop/inventory/v1/stock.ts";
 import { newId } from "#mesh/ids.ts";
 import { sweepOnce } from "#mesh/postgres/once.ts";
+import { cutWhileHeld } from "#testing/locks.ts";
 import { callersOf, startTestInventory, type TestInventory } from "./testing/inventory.ts";
-import { holdStock, waiting } from "./testing/locks.ts";
+import { holdStock } from "./testing/locks.ts";
 
 let inventory: TestInventory;
 beforeAll(async () => {
@@ -155,22 +156,16 @@ describe("a request that comes again, however late", () => {
 
 describe("a change that is cut half-way", () => {
   /** Ends the one connection that waits for the stock; the caller's runtime asks again, and that copy waits too. */
-  async function cutWhileHeld<T>(sku: string, begin: () => Promise<T>, whileCut: () => Promise<void>): Promise<T> {
-    const lock = await holdStock(inventory.db, sku);
-    const cut = begin();
-    const [pid] = await waiting(inventory.db, 1);
-    await inventory.db.query("select pg_terminate_backend($1)", [pid]);
-    await waiting(inventory.db, 1, pid);
-    await whileCut();
-    await lock.release();
-    return cut;
+  async function cutOff<T>(sku: string, begin: () => Promise<T>, whileCut: () => Promise<void>): Promise<T> {
+    const held = await holdStock(inventory.db, sku);
+    return cutWhileHeld(inventory.db, held, { begin, whileCut });
   }
 
   test("holds all lines once, and nothing before", async () => {
     const [a, b] = [await stocked(5n), await stocked(5n)];
     const lines = [a, b].map((sku) => ({ sku, quantity: 2n }));
     const requestId = newId("req");
-    const result = await cutWhileHeld(
+    const result = await cutOff(
       b,
       () => hold(lines, 60n, requestId),
       async () => expect(await stockOf(a)).toMatchObject({ reserved: 0n }),
@@ -187,7 +182,7 @@ describe("a change that is cut half-way", () => {
     const [a, b] = [await stocked(5n), await stocked(5n)];
     const id = await held([a, b].map((sku) => ({ sku, quantity: 2n })));
     const requestId = newId("req");
-    const result = await cutWhileHeld(
+    const result = await cutOff(
       b,
       (): Promise<unknown> => end(id, requestId),
       async () => expect((await reservation(id)).state).toBe(Reservation_State.ACTIVE),

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newId } from "#mesh/ids.ts";
+import { waiting } from "#testing/locks.ts";
 import { callersOf, startTestInventory, type TestInventory } from "./testing/inventory.ts";
-import { waiting } from "./testing/locks.ts";
 
 let inventory: TestInventory;
 beforeAll(async () => {

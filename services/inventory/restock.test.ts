@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Movement_Kind } from "#gen/shop/inventory/v1/stock.ts";
 import { newId } from "#mesh/ids.ts";
 import { sweepOnce } from "#mesh/postgres/once.ts";
+import { waiting } from "#testing/locks.ts";
 import { callersOf, startTestInventory, type TestInventory } from "./testing/inventory.ts";
-import { holdStock, waiting } from "./testing/locks.ts";
+import { holdStock } from "./testing/locks.ts";
 
 let inventory: TestInventory;
 beforeAll(async () => {

@@ -1,11 +1,14 @@
 import type { Logger } from "pino";
 import type { Address } from "#gen/shop/type/v1/address.ts";
+import type { Changes } from "#mesh/changes.ts";
 import type { Clock } from "#mesh/clock.ts";
 import type { Database } from "#mesh/postgres/index.ts";
 import type { Speed } from "./domain-network.ts";
 import type { GoodsLine } from "./domain-packing.ts";
+import type { Feed } from "./feed.ts";
 import type { CurrentNetwork } from "./network.ts";
 import type { Rates } from "./rates.ts";
+import type { ShipmentRow } from "./store.ts";
 
 /** What the handlers work with. */
 export interface Deps {
@@ -17,6 +20,12 @@ export interface Deps {
   readonly openRate: OpenRate;
   /** The one currency the shop sells in. */
   readonly currencyCode: string;
+  readonly changes: Pick<Changes<ShipmentRow>, "watch">;
+  readonly feed: Feed;
+  /** Says that this process changed a shipment, which now is like this. */
+  readonly tell: (shipment: ShipmentRow) => void;
+  /** Gives what is booked its tours. */
+  readonly sorter: { wake(): void };
   readonly log: Logger;
 }
 

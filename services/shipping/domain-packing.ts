@@ -70,7 +70,7 @@ export function packGoods(
 }
 
 /** The rule by which a parcel of this load goes to an address at this distance; undefined when no vehicle takes it. */
-function ruleFor(load: Load, distance: Distance, rules: readonly SortingRule[]): SortingRule | undefined {
+export function ruleFor(load: Load, distance: Distance, rules: readonly SortingRule[]): SortingRule | undefined {
   return rules.find(
     (rule) =>
       rule.distances.includes(distance) &&

@@ -1,54 +1,24 @@
-import { randomBytes } from "node:crypto";
-import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Speed } from "#gen/shop/shipping/v1/shipment.ts";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
 import type { QuoteRatesRequest } from "#gen/shop/shipping/v1/shipping_service.ts";
-import { implement } from "#mesh/contract/contract.ts";
-import { newId } from "#mesh/ids.ts";
-import { SEALING_KEY_BYTES } from "#mesh/sealed-value.ts";
-import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
-import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
-import { shippingHandlers } from "./handlers.ts";
-import { type CurrentNetwork, followNetwork } from "./network.ts";
-import { createRates, type Rates } from "./rates.ts";
+import { addressIn, startTestShipping, type TestShipping } from "./testing/shipping.ts";
 
 // By the network and the tariffs that the migrations fill in.
 
-let database: TestDatabase;
-let network: CurrentNetwork;
-let mesh: TestMesh;
-let rates: Rates;
+let shipping: TestShipping;
 beforeAll(async () => {
-  database = await testDatabase(new URL("./migrations/", import.meta.url));
-  const { db } = database;
-  network = await followNetwork({ db, log: pino({ level: "silent" }) });
-  mesh = await startTestMesh({
-    shipping: ({ clock, log }) => {
-      rates = createRates({ key: randomBytes(SEALING_KEY_BYTES), clock });
-      const { seal: sealRate, open: openRate } = rates;
-      const deps = { db, clock, newId, network, sealRate, openRate, currencyCode: "EUR", log };
-      return [implement(ShippingService, shippingHandlers(deps))];
-    },
-  });
+  shipping = await startTestShipping();
 });
-afterAll(async () => {
-  await mesh.close();
-  await network.close();
-  await database.close();
-});
+afterAll(() => shipping?.close());
 
 const lines = (quantity: bigint, weightGrams: number) => [
   { sku: "MOTOR", quantity, weightGrams, lengthMm: 200, widthMm: 100, heightMm: 100 },
 ];
-const addressOf = (countryCode: string, postalCode: string) => {
-  const rest = { recipient: "Ada Buyer", lines: ["Street 1"], city: "Town", region: "", phone: "" };
-  return { ...rest, countryCode, postalCode };
-};
 const eur = (minorUnits: bigint) => ({ currencyCode: "EUR", minorUnits });
 const ask = (changes: Partial<QuoteRatesRequest>) => {
-  const request = { address: addressOf("DE", "10115"), lines: lines(1n, 900), subtotal: eur(1_000n), ...changes };
-  const orders = mesh.mesh("orders");
+  const request = { address: addressIn("DE", "10115"), lines: lines(1n, 900), subtotal: eur(1_000n), ...changes };
+  const orders = shipping.mesh.mesh("orders");
   return orders.client(ShippingService).quoteRates(request, orders.background({ name: "test", timeoutMs: 10_000 }));
 };
 
@@ -63,7 +33,7 @@ describe("a quote", () => {
     ["ES", "28001", 1n, 900, 1_490n, 3_990n],
     ["SE", "113 30", 12n, 1_000, 2_470n, 6_890n],
   ])("to %s %s for %d × %d g asks %d, or %d for express", async (country, code, units, grams, standard, express) => {
-    const answer = await ask({ address: addressOf(country, code), lines: lines(units, grams) });
+    const answer = await ask({ address: addressIn(country, code), lines: lines(units, grams) });
     expect(answer.rates).toMatchObject([
       { title: "Standard", speed: Speed.STANDARD, price: eur(standard) },
       { title: "Express", speed: Speed.EXPRESS, price: eur(express) },
@@ -75,20 +45,20 @@ describe("a quote", () => {
     ["DE", 15_000n, 0n],
     ["AT", 15_000n, 990n],
   ])("to %s for goods of %d asks %d: standard is free at home from 150.00 on", async (country, subtotal, price) => {
-    const address = addressOf(country, country === "DE" ? "50667" : "1010");
+    const address = addressIn(country, country === "DE" ? "50667" : "1010");
     const answer = await ask({ address, subtotal: eur(subtotal) });
     expect(answer.rates[0]).toMatchObject({ speed: Speed.STANDARD, price: eur(price) });
     expect(answer.rates[1]?.price?.minorUnits).toBeGreaterThan(0n);
   });
 
   it("gives rates that a shipment of these goods can be booked at", async () => {
-    const address = addressOf("DE", "10115");
+    const address = addressIn("DE", "10115");
     const { rates: given } = await ask({ address });
     for (const { id, speed, minDays, maxDays, expireTime } of given) {
-      const opened = rates.open(id, { address, lines: lines(1n, 900) });
+      const opened = shipping.rates.open(id, { address, lines: lines(1n, 900) });
       expect(opened).toEqual({ speed: speed === Speed.EXPRESS ? "EXPRESS" : "STANDARD", maxDays });
       expect(minDays).toBeLessThanOrEqual(maxDays);
-      expect(expireTime?.getTime()).toBeGreaterThan(Date.now() + 29 * 60_000);
+      expect(expireTime?.getTime()).toBeGreaterThan(shipping.clock.now().getTime() + 29 * 60_000);
     }
     expect(new Set(given.map(({ id }) => id)).size).toBe(2);
   });
@@ -98,7 +68,7 @@ describe("a quote", () => {
     ["an island of a country that is served", "ES", "35001"],
     ["the same in another writing", "DE", "27 498"],
   ])("is refused for %s", async (_, countryCode, postalCode) => {
-    await expect(ask({ address: addressOf(countryCode, postalCode) })).rejects.toMatchObject({
+    await expect(ask({ address: addressIn(countryCode, postalCode) })).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
       reason: "DESTINATION_NOT_SERVED",
       metadata: { country_code: countryCode, postal_code: postalCode },
@@ -122,8 +92,8 @@ describe("a quote", () => {
 
 describe("the tariffs", () => {
   it("of farther never ask less, nor those of quicker, for whatever weight", async () => {
-    const destinations = ["10115", "14467"].map((code) => addressOf("DE", code));
-    destinations.push(addressOf("AT", "1010"), addressOf("ES", "28001"));
+    const destinations = ["10115", "14467"].map((code) => addressIn("DE", code));
+    destinations.push(addressIn("AT", "1010"), addressIn("ES", "28001"));
     for (const grams of [0, 2_001, 5_000, 5_001, 30_000, 400_000]) {
       let nearer = [0n, 0n];
       for (const address of destinations) {

@@ -1,13 +1,11 @@
 import { Speed } from "#gen/shop/shipping/v1/shipment.ts";
-import { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
 import type { QuoteRatesRequest, QuoteRatesResponse } from "#gen/shop/shipping/v1/shipping_service.ts";
-import { failures, invalidArgument } from "#mesh/contract/errors.ts";
+import { invalidArgument } from "#mesh/contract/errors.ts";
 import type { Deps } from "./deps.ts";
 import { zoneOf } from "./domain-network.ts";
 import { packGoods } from "./domain-packing.ts";
 import { offersFor } from "./domain-rates.ts";
-
-const fail = failures(ShippingService);
+import { notServed, tooLarge } from "./errors.ts";
 
 const speeds = { STANDARD: Speed.STANDARD, EXPRESS: Speed.EXPRESS } as const;
 
@@ -26,17 +24,10 @@ export const quoteRates =
     const offers =
       zone === undefined ? [] : offersFor({ lines, subtotal: subtotal.minorUnits }, zone.distance, current.tariffs);
     if (zone === undefined || offers.length === 0) {
-      const { countryCode, postalCode } = address;
-      throw fail("DESTINATION_NOT_SERVED", `The shop does not deliver to ${countryCode} ${postalCode}.`, {
-        country_code: countryCode,
-        postal_code: postalCode,
-      });
+      throw notServed(address);
     }
     const packed = packGoods(lines, zone.distance, current);
-    if (!packed.ok) {
-      const { sku } = packed.error;
-      throw fail("GOODS_TOO_LARGE", `${sku} is more than any vehicle takes.`, { sku });
-    }
+    if (!packed.ok) throw tooLarge(packed.error.sku);
     const rates = offers.map((offer) => ({
       ...sealRate({ lines, address }, { ...offer, currencyCode }),
       title: offer.title,

@@ -17,15 +17,6 @@ create table erased_records (
   constraint erased_records_pkey PRIMARY KEY (request_id, place)
 );
 
-create table erasures (
-  principal text not null,
-  request_id text not null,
-  customer_id text not null,
-  erased_count bigint not null,
-  create_time timestamptz not null,
-  constraint erasures_pkey PRIMARY KEY (principal, request_id)
-);
-
 create table once_requests (
   method text not null,
   principal text not null,

@@ -1,0 +1,2 @@
+-- What erasures did is counted where every service counts it.
+drop table erasures;
