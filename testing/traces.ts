@@ -4,6 +4,7 @@ import type { Queryable } from "#mesh/postgres/index.ts";
 /**
  * Where one of these texts stands in a database: every column of every row of every table is looked at, and the texts are
  * looked for in any case, inside of longer ones, as bytes, and in base 64. Answers like `orders: buyer@example.com`.
+ * Bytes are shown in hex, in which a text like `ada` stands by chance: take longer ones.
  */
 export async function findTraces(db: Queryable, texts: readonly string[]): Promise<readonly string[]> {
   const tables = await db.query<{ readonly name: string }>(

@@ -1,10 +1,9 @@
-import { CustomerService } from "#gen/shop/customers/v1/customer_service.contract.ts";
 import { readMeshConfig } from "#mesh/config.ts";
-import { implement } from "#mesh/contract/contract.ts";
 import { newId } from "#mesh/ids.ts";
 import { createMesh } from "#mesh/mesh.ts";
 import { migrate, openDatabase, startOnceSweep } from "#mesh/postgres/index.ts";
-import { customerHandlers } from "./handlers/index.ts";
+import { random } from "#mesh/random.ts";
+import { startCustomers } from "./service.ts";
 
 const mesh = createMesh("customers", readMeshConfig());
 const { clock, log } = mesh;
@@ -12,12 +11,13 @@ const db = openDatabase({ url: mesh.config.databaseUrl, log, applicationName: "c
 await migrate(db, new URL("./migrations/", import.meta.url));
 
 const sweep = startOnceSweep({ db, clock, log });
+const customers = startCustomers({ mesh, db, newId, random });
 
 await mesh.serve({
-  services: [implement(CustomerService, customerHandlers({ db, clock, newId }))],
+  services: customers.implementations,
   queues: [db],
   close: async () => {
-    await sweep.close();
+    await Promise.all([customers.close(), sweep.close()]);
     await db.close();
   },
 });

@@ -70,5 +70,19 @@ testOnce(CustomerService, () => customers.mesh, {
       return { request, other: () => ({ ...request, addressId: other.id }), effect: labels(caller), once: ["Two"] };
     },
   },
-  eraseCustomer: "pending",
+  eraseCustomer: {
+    callers: () => [person("admin"), person("admin")],
+    prepare: async (_, requestId) => {
+      const [{ user }, { user: another }] = [person(), person()];
+      await keep(user ?? {});
+      await keep(another ?? {});
+      const request = { requestId, customerId: user?.id ?? "" };
+      return {
+        request,
+        other: () => ({ ...request, customerId: another?.id ?? "" }),
+        effect: async () => [(await addresses(user ?? {})).length, (await addresses(another ?? {})).length],
+        once: [0, 1],
+      };
+    },
+  },
 });

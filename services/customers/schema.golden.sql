@@ -35,6 +35,53 @@ create table erased_records (
   constraint erased_records_pkey PRIMARY KEY (request_id, place)
 );
 
+create table erasure_places (
+  erasure_id text collate "C" not null,
+  service text not null,
+  position integer not null,
+  place text not null,
+  erased_count bigint not null,
+  left_count bigint not null,
+  kept text not null,
+  constraint erasure_places_pkey PRIMARY KEY (erasure_id, service, "position"),
+  constraint erasure_places_erasure_id_service_fkey FOREIGN KEY (erasure_id, service) REFERENCES erasure_services(erasure_id, service)
+);
+
+create table erasure_services (
+  erasure_id text collate "C" not null,
+  service text not null,
+  position integer not null,
+  rounds integer not null default 0,
+  attempts integer not null default 0,
+  tries integer not null default 0,
+  next_attempt_time timestamptz not null,
+  last_error text not null default ''::text,
+  answer_time timestamptz,
+  constraint erasure_services_pkey PRIMARY KEY (erasure_id, service),
+  constraint erasure_services_erasure_id_fkey FOREIGN KEY (erasure_id) REFERENCES erasures(id),
+  constraint erasure_services_rounds_check CHECK (rounds >= 0 AND rounds <= 2)
+);
+
+create table erasures (
+  id text collate "C" not null,
+  customer_id text collate "C" not null,
+  state text not null,
+  fence bigint not null default 0,
+  lease_until timestamptz,
+  next_attempt_time timestamptz,
+  create_time timestamptz not null,
+  verify_time timestamptz,
+  done_time timestamptz,
+  constraint erasures_pkey PRIMARY KEY (id),
+  constraint erasures_customer_id_key UNIQUE (customer_id),
+  constraint erasures_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES customers(id),
+  constraint erasures_done CHECK ((state = 'DONE'::text) = (done_time IS NOT NULL)),
+  constraint erasures_due CHECK ((state = 'DONE'::text) = (next_attempt_time IS NULL)),
+  constraint erasures_state_check CHECK (state = ANY (ARRAY['RUNNING'::text, 'VERIFYING'::text, 'DONE'::text])),
+  constraint erasures_verified CHECK ((state = 'RUNNING'::text) = (verify_time IS NULL))
+);
+CREATE INDEX erasures_due ON erasures USING btree (next_attempt_time) WHERE state <> 'DONE'::text;
+
 create table once_requests (
   method text not null,
   principal text not null,

@@ -152,3 +152,30 @@ export async function listAddresses(
     [page.customerId, page.beforeId, page.limit],
   );
 }
+
+/** A customer's addresses in the order of their ids, from the one after `afterId` on. */
+export async function exportAddresses(
+  db: Queryable,
+  page: { readonly customerId: string; readonly afterId: string; readonly limit: number },
+): Promise<readonly AddressRow[]> {
+  return db.query<AddressRow>(
+    `select ${ADDRESS} from addresses where customer_id = $1 and id > $2 order by id limit $3`,
+    [page.customerId, page.afterId, page.limit],
+  );
+}
+
+/** Takes out what a customer told of themselves, for good; their row is locked. Returns of how many rows. */
+export async function eraseProfile(tx: Queryable, id: string): Promise<number> {
+  const rows = await tx.query(
+    `update customers set display_name = '', phone = '', language_code = '', default_address_id = null,
+       version = version + 1, erase_time = now()
+     where id = $1 and erase_time is null returning id`,
+    [id],
+  );
+  return rows.length;
+}
+
+/** Forgets all addresses of a customer whose row is locked. Returns how many. */
+export async function deleteAllAddresses(tx: Queryable, customerId: string): Promise<number> {
+  return (await tx.query(`delete from addresses where customer_id = $1 returning id`, [customerId])).length;
+}

@@ -6,6 +6,9 @@ import { failure } from "./errors.ts";
 /** Who may read of everybody. */
 export const STAFF = ["admin", "support"];
 
+/** Who may have everybody's data gathered, or erased. */
+export const ADMINS = ["admin"];
+
 /** The end user of a call whose policy admits nobody else. */
 export function userOf({ user, method }: Call): User {
   if (user === undefined) throw new TypeError(`${method.path} was admitted without an end user`);
@@ -13,7 +16,7 @@ export function userOf({ user, method }: Call): User {
 }
 
 /** Whether the caller has one of these roles, or is the operator's own command. */
-function mayActFor(call: Call, roles: readonly string[]): boolean {
+export function mayActFor(call: Call, roles: readonly string[]): boolean {
   if (call.user === undefined) return call.caller === "operator";
   return call.user.roles.some((role) => roles.includes(role));
 }

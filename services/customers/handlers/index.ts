@@ -1,8 +1,10 @@
 import type { CustomerService } from "#gen/shop/customers/v1/customer_service.contract.ts";
 import type { Handlers } from "#mesh/contract/contract.ts";
-import { meshFailure } from "#mesh/contract/errors.ts";
 import { createAddress, deleteAddress, listAddresses, updateAddress } from "./addresses.ts";
 import type { Deps } from "./deps.ts";
+import { eraseCustomer, getErasure } from "./erase.ts";
+import { exportCustomerData } from "./export.ts";
+import { getCustomerOverview } from "./overview.ts";
 import { getCustomer, updateCustomer } from "./profile.ts";
 
 /** The handlers of `shop.customers.v1.CustomerService`. */
@@ -14,13 +16,9 @@ export function customerHandlers(deps: Deps): Handlers<typeof CustomerService> {
     updateAddress: updateAddress(deps),
     deleteAddress: deleteAddress(deps),
     listAddresses: listAddresses(deps),
-    getCustomerOverview: notYet,
-    exportCustomerData: notYet,
-    eraseCustomer: notYet,
-    getErasure: notYet,
+    getCustomerOverview: getCustomerOverview(deps),
+    exportCustomerData: exportCustomerData(deps),
+    eraseCustomer: eraseCustomer(deps),
+    getErasure: getErasure(deps),
   };
 }
-
-const notYet = (): never => {
-  throw meshFailure("METHOD_UNKNOWN", "This is not here yet.");
-};
