@@ -44,6 +44,21 @@ it("is that of the process which wrote first, for one that came while it was bei
   expect(await second).toEqual(first);
 });
 
+it("is made by the next one when the process that was making it fails", async () => {
+  const given: Uint8Array[] = [];
+  let second: Promise<Uint8Array> | undefined;
+  const first = database.db.transaction(async (tx) => {
+    given.push(await sealingKey(tx));
+    second = sealingKey(database.db);
+    await waits(tx);
+    throw new Error("the process ended");
+  });
+  await expect(first).rejects.toThrow("the process ended");
+  const key = await second;
+  expect(key).not.toEqual(given[0]);
+  expect(await sealingKey(database.db)).toEqual(key);
+});
+
 async function waits(tx: Parameters<typeof sealingKey>[0]): Promise<void> {
   for (;;) {
     const [row] = await tx.query<{ waiting: boolean }>(

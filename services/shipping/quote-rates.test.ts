@@ -91,6 +91,18 @@ describe("a quote", () => {
 });
 
 describe("the tariffs", () => {
+  it("are followed when they change: rates that were given stay as they are", async () => {
+    const address = addressIn("DK", "2100");
+    const before = await ask({ address });
+    await shipping.db.query("update tariffs set base_price = base_price + 1 where distance = 'NEIGHBOUR'");
+    await shipping.network.reread();
+    const after = await ask({ address });
+    expect([before, after].map(({ rates: [cheapest] }) => cheapest?.price?.minorUnits)).toEqual([990n, 991n]);
+    expect(shipping.rates.open(before.rates[0]?.id ?? "", { address, lines: lines(1n, 900) })).toBeDefined();
+    await shipping.db.query("update tariffs set base_price = base_price - 1 where distance = 'NEIGHBOUR'");
+    await shipping.network.reread();
+  });
+
   it("of farther never ask less, nor those of quicker, for whatever weight", async () => {
     const destinations = ["10115", "14467"].map((code) => addressIn("DE", code));
     destinations.push(addressIn("AT", "1010"), addressIn("ES", "28001"));
@@ -104,5 +116,13 @@ describe("the tariffs", () => {
         nearer = priced;
       }
     }
+  });
+
+  it("say where the shop delivers, too: nowhere that no tariff goes", async () => {
+    await shipping.db.query("delete from tariffs where distance = 'EUROPE'");
+    await shipping.network.reread();
+    await expect(ask({ address: addressIn("FI", "00100") })).rejects.toMatchObject({
+      reason: "DESTINATION_NOT_SERVED",
+    });
   });
 });
