@@ -102,6 +102,16 @@ test("answers an unknown method and an unknown service with a reason", async () 
   }
 });
 
+test("answers a call that names no method at all, and lives on", async () => {
+  const mesh = await start();
+  const session = openSession(mesh.address("probe"));
+  cleanUps.push(() => session.destroy());
+  // The one method of HTTP/2 that comes without a path.
+  const call = rawCall(session, "", { ":method": "CONNECT", ":path": undefined, ":authority": "probe" });
+  expect((await call.answer).failure).toMatchObject({ code: "UNIMPLEMENTED", reason: "METHOD_UNKNOWN" });
+  expect(await mesh.probe.read(probeRequest(), mesh.call())).toMatchObject({ text: "probe" });
+});
+
 test("stops the work of a caller that resets, at whatever point", async () => {
   const aborted = deferred<unknown>();
   const started = deferred();

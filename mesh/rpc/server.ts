@@ -156,7 +156,8 @@ function letUnknownPathsThrough(server: Server): void {
   const lookUp = server["_retrieveHandler"].bind(server);
   const anything = { func: unreachable, serialize: passBytes, deserialize: passBytes, type: "unary" };
   Object.defineProperty(server, "_retrieveHandler", {
-    value: (path: string) => lookUp(path) ?? { ...anything, path },
+    // CONNECT has no path.
+    value: (path = "") => lookUp(path) ?? { ...anything, path },
   });
 }
 
