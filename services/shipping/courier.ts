@@ -10,10 +10,15 @@ import type { ShipmentRow } from "./store.ts";
 import { lockShipmentUnlessTaken } from "./store.ts";
 import { listWaiting } from "./store-courier.ts";
 
-/** How often the courier looks round. */
-const ROUND_MS = 1_000;
-/** How long a parcel rests between two steps, at the least; some rounds longer by chance. */
-const STEP_MS = 3_000;
+/** When the courier moves. */
+export interface CourierTimings {
+  /** How often the courier looks round. */
+  readonly roundMs: number;
+  /** How long a parcel rests between two steps, at the least; some rounds longer by chance. */
+  readonly stepMs: number;
+}
+
+const defaultTimings: CourierTimings = { roundMs: 1_000, stepMs: 3_000 };
 /** How many of the shipments that could go on stay where they are, in a round. */
 const RESTING_SHARE = 0.4;
 /** How many shipments one round moves at the most. */
@@ -27,17 +32,19 @@ export interface CourierDeps {
   readonly log: Pick<Logger, "warn">;
   /** At least 0, less than 1. */
   readonly chance?: () => number;
+  readonly timings?: CourierTimings;
 }
 
 /** Moves parcels along as people with scanners would, so that a shop without any can be watched at work. */
 export function startCourier(deps: CourierDeps): Repeating {
-  return repeat({ name: "the simulated courier", everyMs: ROUND_MS, log: deps.log }, (signal) => goRound(deps, signal));
+  const { roundMs } = deps.timings ?? defaultTimings;
+  return repeat({ name: "the simulated courier", everyMs: roundMs, log: deps.log }, (signal) => goRound(deps, signal));
 }
 
 /** One round: every shipment that has rested is moved by one step, but for those that rest some more. */
 export async function goRound(deps: CourierDeps, signal: AbortSignal): Promise<void> {
-  const { db, clock, chance = random } = deps;
-  const restedSince = new Date(clock.now().getTime() - STEP_MS);
+  const { db, clock, chance = random, timings = defaultTimings } = deps;
+  const restedSince = new Date(clock.now().getTime() - timings.stepMs);
   for (const id of await listWaiting(db, restedSince, MAX_MOVES)) {
     if (signal.aborted) return;
     if (chance() >= RESTING_SHARE) await move(deps, id, restedSince);

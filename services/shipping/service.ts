@@ -4,7 +4,7 @@ import { startChanges } from "#mesh/changes.ts";
 import type { Clock } from "#mesh/clock.ts";
 import { type Implementation, implement } from "#mesh/contract/contract.ts";
 import type { Database } from "#mesh/postgres/index.ts";
-import { startCourier } from "./courier.ts";
+import { type CourierTimings, startCourier } from "./courier.ts";
 import { createFeed, startFeedSweep } from "./feed.ts";
 import { shippingHandlers } from "./handlers.ts";
 import { followNetwork } from "./network.ts";
@@ -21,6 +21,7 @@ export interface ShippingParts {
   readonly currencyCode: string;
   /** Whether parcels move along by themselves. */
   readonly courier: "simulated" | "off";
+  readonly courierTimings?: CourierTimings;
 }
 
 /** Joins the parts of the service, and starts to sort what is booked. The database stays its owner's. */
@@ -39,7 +40,8 @@ export async function startShipping(parts: ShippingParts): Promise<{
   };
   const background = { db, clock, newId, network, tell, log };
   const sorter = startSorter(background);
-  const courier = parts.courier === "simulated" ? startCourier(background) : undefined;
+  const courier =
+    parts.courier === "simulated" ? startCourier({ ...background, timings: parts.courierTimings }) : undefined;
   const sweep = startFeedSweep({ db, clock, log });
   const handlers = shippingHandlers({
     ...background,
