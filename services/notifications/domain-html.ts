@@ -66,7 +66,9 @@ function itemHtml({ title, detail, amount }: Item): Html {
 
 function sumHtml({ label, amount, isTotal }: Sum, at: number): Html {
   const border = raw(at === 0 || isTotal ? "border-top:1px solid #e4e7ec;" : "");
-  const size = raw(isTotal ? "padding:12px 0;font-size:17px;font-weight:700;" : "padding:6px 0;");
+  const size = raw(
+    isTotal ? "padding:12px 0;font-size:17px;font-weight:700;" : `padding:${at === 0 ? 12 : 0}px 0 8px;`,
+  );
   return markup`<tr><td class="line" style="${size}${border}">${label}</td><td class="line" align="right" style="${size}${border}white-space:nowrap;">${amount}</td></tr>\n`;
 }
 

@@ -1,5 +1,5 @@
 import type { Kind } from "./domain.ts";
-import { arrivalText, countryText, dayText, type Money, moneyText, oneLine } from "./domain-words.ts";
+import { arrivalText, countryText, countText, dayText, type Money, moneyText, oneLine } from "./domain-words.ts";
 
 /** What a mail has to tell. */
 export type Letter =
@@ -110,13 +110,13 @@ function blocksOf(letter: Letter, order: Fact, time: Date): readonly Block[] {
     case "SHIPPED":
       return [
         paragraph("Hello,"),
-        paragraph("your order has left our warehouse. We write again when it has arrived."),
+        paragraph("Your goods have left our warehouse. We write again when they have arrived."),
         facts(order, { label: "Shipment", value: oneLine(letter.shipmentId) }, { label: "Sent", value: dayText(time) }),
       ];
     case "DELIVERED":
       return [
         paragraph("Hello,"),
-        paragraph("your order was delivered. If something is missing or broken, answer this mail."),
+        paragraph("Your goods were delivered. If something is missing or broken, please answer this mail."),
         facts(
           order,
           { label: "Shipment", value: oneLine(letter.shipmentId) },
@@ -126,7 +126,7 @@ function blocksOf(letter: Letter, order: Fact, time: Date): readonly Block[] {
     case "REFUND":
       return [
         paragraph("Hello,"),
-        paragraph("we have sent money back the way you paid. Your bank may take a few days to show it."),
+        paragraph("We have sent money back the way you paid. Your bank may take a few days to show it."),
         facts(order, { label: "Amount", value: moneyText(letter.amount) }, { label: "Refunded", value: dayText(time) }),
       ];
   }
@@ -137,7 +137,7 @@ function confirmation(letter: Confirmation, order: Fact, time: Date): readonly B
   const sum = (label: string, amount: Money, isTotal = false): Sum => ({ label, amount: moneyText(amount), isTotal });
   return [
     paragraph(`Hello ${oneLine(letter.address.recipient)},`),
-    paragraph("your order is accepted and paid, and is being packed. We write again when it is on its way."),
+    paragraph("Your order is accepted and paid, and is being packed. We write again when it is on its way."),
     facts(
       order,
       { label: "Ordered", value: dayText(time) },
@@ -148,7 +148,7 @@ function confirmation(letter: Confirmation, order: Fact, time: Date): readonly B
       kind: "items",
       items: letter.lines.map(({ sku, title: name, quantity, total }) => ({
         title: oneLine(name) === "" ? oneLine(sku) : oneLine(name),
-        detail: `${quantity} × ${oneLine(sku)}`,
+        detail: `${countText(quantity)} × ${oneLine(sku)}`,
         amount: total === undefined ? "" : moneyText(total),
       })),
       sums: [

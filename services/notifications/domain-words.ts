@@ -22,21 +22,25 @@ export function moneyText({ currencyCode, minorUnits }: Money): string {
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
-/** A day by the calendar of UTC: `Monday, 1 June 2026`. */
+/** A day by the calendar of UTC: `1 June 2026`. */
 export function dayText(time: Date): string {
-  return new Intl.DateTimeFormat("en-GB", { ...DAY, year: "numeric", timeZone: "UTC" }).format(time);
+  return days.format(time);
 }
 
-const DAY = { weekday: "long", day: "numeric", month: "long" } as const;
+/** When goods are to be there that were sent off at `from`: `3–5 June 2026`. */
+export function arrivalText(
+  from: Date,
+  { minDays, maxDays }: { readonly minDays: number; readonly maxDays: number },
+): string {
+  const after = (count: number): Date => new Date(from.getTime() + count * DAY_MS);
+  return days.formatRange(after(minDays), after(Math.max(minDays, maxDays)));
+}
 
-/** When goods are to be there that were sent off at `from`: `between Wednesday, 3 June and Friday, 5 June 2026`. */
-export function arrivalText(from: Date, { minDays, maxDays }: { readonly minDays: number; readonly maxDays: number }) {
-  const first = new Date(from.getTime() + minDays * DAY_MS);
-  const last = new Date(from.getTime() + Math.max(minDays, maxDays) * DAY_MS);
-  if (first.getTime() === last.getTime()) return `on ${dayText(last)}`;
-  const sameYear = first.getUTCFullYear() === last.getUTCFullYear();
-  const begin = sameYear ? new Intl.DateTimeFormat("en-GB", { ...DAY, timeZone: "UTC" }).format(first) : dayText(first);
-  return `between ${begin} and ${dayText(last)}`;
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+
+/** A number of units: `10,000`. */
+export function countText(count: bigint): string {
+  return new Intl.NumberFormat("en").format(count);
 }
 
 /** The English name of a country by ISO 3166-1 alpha-2; the code itself where there is none. */
