@@ -128,6 +128,18 @@ describe("with buf curl, which knows nothing but the address", () => {
       code: "unauthenticated",
       reason: "TOKEN_MISSING",
     });
+    const item = { requestId: randomUUID(), sku, quantity: 1 };
+    const token = at<string>(
+      await curl.call("shop.identity.v1.IdentityService/CreateGuest", { requestId: randomUUID() }),
+      "tokens",
+      "accessToken",
+    );
+    await curl.call("shop.cart.v1.CartService/AddItem", item, { token });
+    const abroad = { address: { ...address, countryCode: "US" } };
+    await expect(curl.call("shop.orders.v1.CheckoutService/QuoteCheckout", abroad, { token })).rejects.toMatchObject({
+      code: "failed_precondition",
+      reason: "DESTINATION_NOT_SERVED",
+    });
   });
 });
 

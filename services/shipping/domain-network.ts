@@ -100,7 +100,11 @@ export interface Destination {
 
 /** The zone of an address: that of the longest prefix of its postal code. Undefined where the shop does not deliver. */
 export function zoneOf({ areas, zones }: Network, { countryCode, postalCode }: Destination): Zone | undefined {
-  const code = postalCode.replaceAll(/[\s-]/g, "").toUpperCase();
+  // `D-10115` and `LV-1010` say the country once more; where letters are part of the code, fewer digits follow.
+  const code = postalCode
+    .toUpperCase()
+    .replaceAll(/[\s-]/g, "")
+    .replace(/^[A-Z]{1,2}(?=\d{4})/, "");
   const found = areas
     .filter((area) => area.countryCode === countryCode && code.startsWith(area.postalPrefix))
     .reduce<ZoneArea | undefined>(longer, undefined);

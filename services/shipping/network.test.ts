@@ -17,6 +17,8 @@ describe("the zone of an address", () => {
   it.each([
     ["80331", "town-city"],
     ["8 0-331", "town-city"],
+    ["D-80331", "town-city"],
+    ["de80331", "town-city"],
     ["86150", "town-region"],
     ["50667", "hub-region"],
     ["", "hub-region"],

@@ -18,7 +18,7 @@ export const ErrorReason = {
   SHIPMENT_NOT_FOUND: 1,
   /** PARCEL_NOT_FOUND - No such parcel. */
   PARCEL_NOT_FOUND: 2,
-  /** RATE_NOT_FOUND - The rate's id is not one that QuoteRates gave for these goods and this address. */
+  /** RATE_NOT_FOUND - The rate's id is not one that QuoteRates gave for these goods, this country and this postal code. */
   RATE_NOT_FOUND: 3,
   /** DESTINATION_NOT_SERVED - The shop does not deliver there. Metadata: `country_code`, `postal_code`. */
   DESTINATION_NOT_SERVED: 4,

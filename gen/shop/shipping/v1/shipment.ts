@@ -84,7 +84,7 @@ export interface ShippingLine {
   readonly heightMm: number;
 }
 
-/** A price for sending certain goods to a certain address in a certain way. */
+/** A price for sending certain goods to addresses of a country with a certain postal code, in a certain way. */
 export interface Rate {
   /** Opaque. It carries what was quoted, and is proof of it. */
   readonly id: string;

@@ -73,8 +73,8 @@ export interface CreateShipmentRequest {
   /** What, 1 to 100 lines, no SKU twice. */
   readonly lines: readonly ShippingLine[];
   /**
-   * The rate that was chosen for these goods and this address, in time. Empty for goods that come back, which go as
-   * STANDARD and cost nothing.
+   * The rate that was chosen for these goods, this country and this postal code, in time. Empty for goods that come back,
+   * which go as STANDARD and cost nothing.
    */
   readonly rateId: string;
   /** Of which return, `ret_…`; empty when the goods go to the buyer. */
