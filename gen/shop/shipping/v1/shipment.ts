@@ -180,7 +180,7 @@ export interface Parcel {
   readonly lines: readonly ParcelLine[];
   /** What it weighs. */
   readonly weightGrams: number;
-  /** The way it takes, leg by leg; empty until it is sorted. */
+  /** The way it takes, leg by leg; empty until it has its tours, a moment after it was booked. */
   readonly legs: readonly Leg[];
   /** When it is expected; absent when it is where it ends. */
   readonly estimatedDeliveryTime:
@@ -194,7 +194,8 @@ export interface Parcel {
  * The life of a parcel:
  * BOOKED → SORTED → LOADED → OUT_FOR_DELIVERY → DELIVERED; OUT_FOR_DELIVERY → FAILED → OUT_FOR_DELIVERY;
  * from LOADED on it may be RETURNED instead; BOOKED and SORTED may be CANCELLED.
- * A scan may be missing, or come late: a later one stands for those before it. The last three are final.
+ * A scan may be missing, or come late: a later one stands for those before it. After three failed tries it is not tried
+ * again: it stays FAILED until it is scanned as RETURNED. The last three are final.
  */
 export const Parcel_State = {
   /** UNSPECIFIED - Not a state. */
@@ -207,7 +208,7 @@ export const Parcel_State = {
   LOADED: 3,
   /** OUT_FOR_DELIVERY - On the last leg. */
   OUT_FOR_DELIVERY: 4,
-  /** FAILED - Nobody took it; it is tried again. */
+  /** FAILED - Nobody took it; it is tried again, or goes back. */
   FAILED: 5,
   /** DELIVERED - Where it was to go. */
   DELIVERED: 6,
@@ -241,7 +242,7 @@ export interface ParcelLine {
 
 /** A part of a parcel's way, in one vehicle. */
 export interface Leg {
-  /** The depot it begins at, for example `munich`. */
+  /** The depot it begins at, for example `munich`; empty when it begins at the address. */
   readonly fromDepot: string;
   /** The depot it ends at; empty when it ends at the address. */
   readonly toDepot: string;

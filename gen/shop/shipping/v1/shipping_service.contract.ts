@@ -150,7 +150,7 @@ export const ShippingService = {
     /**
      * Takes in what a scanner saw. Scans may come twice, late and in any order: one that says less than what is known is
      * kept for the record and changes no state; nothing changes a parcel that is where it ends. `effective` tells.
-     * Fails with NOT_FOUND `PARCEL_NOT_FOUND`.
+     * Fails with NOT_FOUND `PARCEL_NOT_FOUND`, and INVALID_ARGUMENT for a time out of range or an unknown depot.
      *
      * @generated from rpc shop.shipping.v1.ShippingService.RecordScan
      */

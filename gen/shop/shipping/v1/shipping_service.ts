@@ -215,7 +215,7 @@ export interface WatchShipmentEventsResponse {
   readonly resumeToken: string;
 }
 
-/** A change of a shipment that others need to know of. It names what is true from then on, so that it can be taken in twice. */
+/** A change of a shipment's state after its booking. It names what is true from then on, so that it can be taken in twice. */
 export interface ShipmentEvent {
   /** Opaque, `sev_…`. */
   readonly id: string;
@@ -2059,7 +2059,7 @@ export const ShippingServiceService = {
   /**
    * Takes in what a scanner saw. Scans may come twice, late and in any order: one that says less than what is known is
    * kept for the record and changes no state; nothing changes a parcel that is where it ends. `effective` tells.
-   * Fails with NOT_FOUND `PARCEL_NOT_FOUND`.
+   * Fails with NOT_FOUND `PARCEL_NOT_FOUND`, and INVALID_ARGUMENT for a time out of range or an unknown depot.
    */
   recordScan: {
     path: "/shop.shipping.v1.ShippingService/RecordScan" as const,
@@ -2165,7 +2165,7 @@ export interface ShippingServiceServer extends UntypedServiceImplementation {
   /**
    * Takes in what a scanner saw. Scans may come twice, late and in any order: one that says less than what is known is
    * kept for the record and changes no state; nothing changes a parcel that is where it ends. `effective` tells.
-   * Fails with NOT_FOUND `PARCEL_NOT_FOUND`.
+   * Fails with NOT_FOUND `PARCEL_NOT_FOUND`, and INVALID_ARGUMENT for a time out of range or an unknown depot.
    */
   recordScan: handleUnaryCall<RecordScanRequest, RecordScanResponse>;
   /**
@@ -2308,7 +2308,7 @@ export interface ShippingServiceClient extends Client {
   /**
    * Takes in what a scanner saw. Scans may come twice, late and in any order: one that says less than what is known is
    * kept for the record and changes no state; nothing changes a parcel that is where it ends. `effective` tells.
-   * Fails with NOT_FOUND `PARCEL_NOT_FOUND`.
+   * Fails with NOT_FOUND `PARCEL_NOT_FOUND`, and INVALID_ARGUMENT for a time out of range or an unknown depot.
    */
   recordScan(
     request: RecordScanRequest,
