@@ -15,8 +15,8 @@ import { migrate, openDatabase } from "#mesh/postgres/index.ts";
 import type { CallStats, EndedBy } from "#mesh/rpc/call-stats.ts";
 import { testConfig } from "#testing/mesh.ts";
 import { quantile } from "../../e2e/support/figures.ts";
+import { startStockChanges } from "../../services/inventory/changes.ts";
 import { inventoryHandlers } from "../../services/inventory/handlers.ts";
-import { startStockWatch } from "../../services/inventory/stock-watch.ts";
 
 /** The server that is overloaded: one process, with mutual TLS and its log on. */
 export interface ServerSetup {
@@ -157,8 +157,8 @@ async function realInventory(
 ): Promise<ServeOptions> {
   const db = openDatabase({ url, log, applicationName: "inventory" });
   await migrate(db, new URL("../../services/inventory/migrations/", import.meta.url));
-  const watch = startStockWatch({ db, log, tooMany: () => new Error("too many") });
-  const handlers = inventoryHandlers({ db, clock, newId, watch, log });
+  const changes = startStockChanges({ db, log });
+  const handlers = inventoryHandlers({ db, clock, newId, changes, log });
   await db.query(
     "insert into stock (sku, on_hand, update_time) select unnest($1::text[]), $2::bigint, now() on conflict do nothing",
     [skus, stockedUnits],

@@ -40,7 +40,7 @@ export async function orderWhen(
   { token }: Pick<Customer, "token">,
   { orderId, wished }: { readonly orderId: string; readonly wished: (order: Order) => boolean },
 ): Promise<Order> {
-  const stream = clients.orders.watchOrder({ orderId }, signedBy(token));
+  const stream = clients.orders.watchOrder({ orderId, resumeToken: "" }, signedBy(token));
   // Left before its end, on purpose; that is an error to the stream and to nobody else.
   stream.on("error", () => undefined);
   const messages: AsyncIterable<WatchOrderResponse> = stream;

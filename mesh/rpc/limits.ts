@@ -45,18 +45,19 @@ export interface Keepalive {
 export const CONTROL_KEEPALIVE: Keepalive = { timeMs: 5_000, timeoutMs: 5_000 };
 
 /**
- * Of the streams, one client has a quarter, since many share an address. No connection lives for ever, so that callers
- * spread anew over what there is by then.
+ * Of the streams, 5,000 may watch one sort of thing (`MAX_WATCHES`), which leaves room for those that end by themselves.
+ * One client has a few hundred of them, since many share an address. No connection lives for ever, so that callers spread
+ * anew over what there is by then.
  */
 export const LISTENER_LIMITS: ListenerLimits = {
-  streams: 1_000,
+  streams: 6_000,
   streamsPerClient: 250,
   connections: 1_000,
   connectionAgeMs: 60 * 60_000,
   keepalive: { timeMs: 60_000, timeoutMs: 20_000 },
 };
 
-/** Of the streams, those of one user: a sixteenth. A person watches some orders; one that opens more leaves room for others. */
+/** Of the streams, those of one user. A person watches some orders; one that opens more leaves room for others. */
 export const MAX_STREAMS_PER_USER = 62;
 
 /** Calls at a time on one connection, held by HTTP/2 itself: the caller's side waits. */

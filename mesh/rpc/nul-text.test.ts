@@ -19,7 +19,7 @@ const nuls = (type: string, bytes: Uint8Array): readonly string[] =>
 test("U+0000 is refused in a text, in a list of texts, and deep inside", () => {
   const stock = GetStockRequest.encode({ sku: "A\0B" }).finish();
   expect(nuls("shop.inventory.v1.GetStockRequest", stock)).toEqual(["sku"]);
-  const watch = WatchStockRequest.encode({ skus: ["A", "\0"] }).finish();
+  const watch = WatchStockRequest.encode({ skus: ["A", "\0"], resumeToken: "" }).finish();
   expect(nuls("shop.inventory.v1.WatchStockRequest", watch)).toEqual(["skus[1]"]);
   const order = PlaceOrderRequest.encode({
     requestId: "request-1",

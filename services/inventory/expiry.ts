@@ -13,7 +13,7 @@ export interface ExpiryDeps {
   readonly db: Database;
   readonly clock: Clock;
   readonly newId: (prefix: string) => string;
-  readonly watch: { changed(skus: readonly string[]): void };
+  readonly changes: { changed(skus: readonly string[]): void };
   readonly log: Pick<Logger, "warn" | "error">;
 }
 
@@ -36,7 +36,7 @@ export async function expireDue(deps: ExpiryDeps, skus?: readonly string[]): Pro
   return expired;
 }
 
-async function expireOne({ db, clock, newId, watch }: ExpiryDeps, id: string): Promise<void> {
+async function expireOne({ db, clock, newId, changes }: ExpiryDeps, id: string): Promise<void> {
   const skus = await db.transaction(async (tx) => {
     const reservation = await store.lockReservation(tx, id);
     // Somebody settled it since it was listed.
@@ -51,7 +51,7 @@ async function expireOne({ db, clock, newId, watch }: ExpiryDeps, id: string): P
     });
     return reservation.lines.map((line) => line.sku);
   });
-  watch.changed(skus);
+  changes.changed(skus);
 }
 
 /** Gives expired reservations back, round after round, until it is closed. */

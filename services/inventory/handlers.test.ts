@@ -87,7 +87,7 @@ test("a watcher sees the stock at once and after every change, and the watch end
   const ended = new AbortController();
   const call = inventory.shop.mesh("orders").background({ name: "watch", timeoutMs: 10_000, signal: ended.signal });
   const seen: bigint[] = [];
-  for await (const { stock } of orders.client().watchStock({ skus: [sku] }, call)) {
+  for await (const { stock } of orders.client().watchStock({ skus: [sku], resumeToken: "" }, call)) {
     seen.push(stock?.available ?? -1n);
     if (seen.length === 1) await held([{ sku, quantity: 1n }]);
     if (seen.length === 2) break;

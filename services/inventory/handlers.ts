@@ -18,6 +18,7 @@ import { failures } from "#mesh/contract/errors.ts";
 import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodeIdToken, pageById } from "#mesh/rpc/page-token.ts";
+import { encodeResumeToken, versionsSeen, watchInterrupted } from "#mesh/rpc/resume-token.ts";
 import type { Deps } from "./deps.ts";
 import { adjust } from "./domain.ts";
 import { movementMessage, reservationMessage, stockMessage } from "./messages.ts";
@@ -68,7 +69,7 @@ const batchGetStock =
   };
 
 const adjustStock =
-  ({ db, clock, newId, watch }: Deps) =>
+  ({ db, clock, newId, changes }: Deps) =>
   async (request: AdjustStockRequest, call: Call): Promise<AdjustStockResponse> => {
     const { sku, delta, note } = request;
     const response = await once(db, call, request, clock, async (tx): Promise<AdjustStockResponse> => {
@@ -95,7 +96,7 @@ const adjustStock =
         stock: stockMessage({ ...level, ...adjusted, updateTime: now }),
       };
     });
-    watch.changed([sku]);
+    changes.changed([sku]);
     return response;
   };
 
@@ -118,7 +119,31 @@ const listMovements =
     return { movements: items.map(movementMessage), nextPageToken };
   };
 
-const watchStock = ({ watch }: Deps) =>
-  async function* ({ skus }: WatchStockRequest, call: Call): AsyncGenerator<WatchStockResponse> {
-    for await (const row of watch.follow(skus, call.signal)) yield { stock: stockMessage(row) };
+const watchStock = ({ db, changes }: Deps) =>
+  async function* ({ skus, resumeToken }: WatchStockRequest, call: Call): AsyncGenerator<WatchStockResponse> {
+    const watch = changes.watchAll(skus);
+    try {
+      const rows = new Map((await store.getStock(db, skus)).map((row) => [row.sku, row]));
+      const seen = versionsSeen(
+        { watch: skus, token: resumeToken, invalid: invalidToken },
+        skus.map((sku) => rows.get(sku)?.version ?? 0),
+      );
+      const known = new Map(skus.map((sku, at) => [sku, seen[at] ?? 0]));
+      const tell = (row: store.StockRow): WatchStockResponse => {
+        known.set(row.sku, row.version);
+        return { stock: stockMessage(row), resumeToken: encodeResumeToken(skus, [...known.values()]) };
+      };
+      for (const row of rows.values()) if (row.version > (known.get(row.sku) ?? 0)) yield tell(row);
+      for (;;) {
+        const row = await watch.next(known, call.signal);
+        if (row === undefined) throw watchInterrupted(InventoryService.name);
+        yield tell(row);
+      }
+    } finally {
+      watch.close();
+    }
   };
+
+function invalidToken(cause?: unknown): Error {
+  return fail("RESUME_TOKEN_INVALID", "The token is not one that a watch of these SKUs gave.", {}, { cause });
+}

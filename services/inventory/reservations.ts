@@ -54,7 +54,7 @@ export const createReservation =
         continue;
       }
       if ("kind" in held) throw holdFailure(held);
-      deps.watch.changed(skus);
+      deps.changes.changed(skus);
       return { reservation: reservationMessage(held) };
     }
     throw meshFailure("OVERLOADED", "Reservations beyond their time could not be given back.", {
@@ -147,7 +147,7 @@ export const releaseReservation =
   });
 
 async function settle(
-  { db, clock, newId, watch }: Deps,
+  { db, clock, newId, changes }: Deps,
   request: CommitReservationRequest | ReleaseReservationRequest,
   call: Call,
   to: "COMMITTED" | "RELEASED",
@@ -168,7 +168,7 @@ async function settle(
     store.settleReservation(tx, { reservation: row, to, key, movementIds: row.lines.map(() => newId("mov")), now });
     return { ...row, state: to, updateTime: now };
   });
-  watch.changed(reservation.lines.map((line) => line.sku));
+  changes.changed(reservation.lines.map((line) => line.sku));
   return reservationMessage(reservation);
 }
 

@@ -120,7 +120,7 @@ describe("sold units that come back", () => {
     const sku = await stocked(2n);
     const id = await sold([{ sku, quantity: 2n }]);
     const seen: bigint[] = [];
-    for await (const { stock } of orders.client().watchStock({ skus: [sku] }, orders.call())) {
+    for await (const { stock } of orders.client().watchStock({ skus: [sku], resumeToken: "" }, orders.call())) {
       seen.push(stock?.available ?? -1n);
       if (seen.length === 2) break;
       await restock(id, [{ sku, quantity: 1n }]);

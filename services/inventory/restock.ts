@@ -26,7 +26,7 @@ export const restockReservation =
   async (request: RestockReservationRequest, call: Call): Promise<RestockReservationResponse> => {
     const key = requestKeyOf(call, request);
     const reservation = await runChange(deps.db, call, (tx) => restock(deps, tx, { request, key }));
-    deps.watch.changed(request.lines.map((line) => line.sku));
+    deps.changes.changed(request.lines.map((line) => line.sku));
     return { reservation: reservationMessage(reservation) };
   };
 

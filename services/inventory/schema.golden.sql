@@ -101,8 +101,20 @@ create table stock (
   on_hand bigint not null default 0,
   reserved bigint not null default 0,
   update_time timestamptz not null,
+  version bigint not null default 1,
   constraint stock_pkey PRIMARY KEY (sku),
   constraint stock_on_hand_check CHECK (on_hand >= 0),
   constraint stock_reserved_check CHECK (reserved >= 0),
   constraint stock_reserved_within_on_hand CHECK (reserved <= on_hand)
 );
+CREATE TRIGGER count_stock_change BEFORE UPDATE ON stock FOR EACH ROW EXECUTE FUNCTION count_stock_change();
+
+CREATE OR REPLACE FUNCTION public.count_stock_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  new.version := old.version + 1;
+  return new;
+end
+$function$;

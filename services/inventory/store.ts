@@ -3,6 +3,8 @@ import type { StockLevel } from "./domain.ts";
 
 export interface StockRow extends StockLevel {
   readonly updateTime: Date;
+  /** Counts its changes, from 1 on. */
+  readonly version: number;
 }
 
 export type MovementKind = "ADJUSTED" | "RESERVED" | "COMMITTED" | "RELEASED" | "EXPIRED" | "RESTOCKED";
@@ -18,7 +20,8 @@ export interface MovementRow {
 }
 
 /** Of `$1`, a list of SKUs. */
-export const GET_STOCK = `select sku, on_hand as "onHand", reserved, update_time as "updateTime"
+export const GET_STOCK = `select sku, on_hand as "onHand", reserved, update_time as "updateTime",
+    version::float8 as version
   from stock where sku = any($1)`;
 
 /** The stock of those SKUs that are known, in no order. */
@@ -26,10 +29,23 @@ export async function getStock(db: Queryable, skus: readonly string[]): Promise<
   return db.query<StockRow>(GET_STOCK, [skus]);
 }
 
-/** The same, locked until the transaction ends. Always in the order of the SKUs, so that two holders never cross. */
+/** Those of these stocks that have changed since the version that is known of them; each has the SKU for its id. */
+export async function getChangedStock(
+  db: Queryable,
+  known: readonly { readonly id: string; readonly version: number }[],
+): Promise<readonly StockRow[]> {
+  return db.query<StockRow>(
+    `select sku, on_hand as "onHand", reserved, update_time as "updateTime", version::float8 as version
+     from stock join unnest($1::text[], $2::bigint[]) as known (known_sku, known_version) on sku = known_sku
+     where version > known_version`,
+    [known.map(({ id }) => id), known.map(({ version }) => version)],
+  );
+}
+
+/** The same as getStock, locked until the transaction ends. Always in the order of the SKUs, so that two holders never cross. */
 export async function lockStock(tx: Queryable, skus: readonly string[]): Promise<ReadonlyMap<string, StockRow>> {
   const rows = await tx.query<StockRow>(
-    `select sku, on_hand as "onHand", reserved, update_time as "updateTime"
+    `select sku, on_hand as "onHand", reserved, update_time as "updateTime", version::float8 as version
      from stock where sku = any($1) order by sku for update`,
     [skus],
   );

@@ -89,7 +89,7 @@ describe("the changes since a version", () => {
     const rejection = { reason: "OUT_OF_STOCK", message: "", metadata: {} } as const;
     const history = [at(1, "PENDING"), at(2, "PENDING"), at(3, "REJECTED")];
     const now: Order = { ...order, state: "REJECTED", rejection, history, version: 3 };
-    expect(changesSince(now, 1)).toEqual([
+    expect([...changesSince(now, 1)]).toEqual([
       {
         ...now,
         state: "PENDING",
@@ -100,6 +100,6 @@ describe("the changes since a version", () => {
       },
       { ...now, updateTime: at(3, "REJECTED").time },
     ]);
-    expect(changesSince(now, 3)).toEqual([]);
+    expect([...changesSince(now, 3)]).toEqual([]);
   });
 });

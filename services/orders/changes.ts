@@ -5,7 +5,7 @@ import type { Order } from "./domain-order.ts";
 import * as store from "./store.ts";
 
 /** Tells who waits when an order changes, whichever process changed it. */
-export type OrderChanges = Changes<Order>;
+export type OrderChanges = Pick<Changes<Order>, "publish" | "watch" | "close">;
 
 /** One call's view on one order. */
 export type OrderWatch = Watch<Order>;

@@ -87,17 +87,14 @@ export function needsToken({ state, step }: Order): boolean {
 
 /**
  * The order as it was just after each entry of its history that came after `version`, oldest first, so that somebody
- * who watches misses no state. What is not part of the history is as it is now.
+ * who watches misses no state. What is not part of the history is as it is now. Each is made when it is asked for, so that
+ * a slow reader holds one.
  */
-export function changesSince(order: Order, version: number): readonly Order[] {
-  return order.history
-    .filter(({ seq }) => seq > version)
-    .map(({ seq, state, time }) => ({
-      ...order,
-      state,
-      version: seq,
-      updateTime: time,
-      rejection: state === order.state ? order.rejection : undefined,
-      history: order.history.filter((entry) => entry.seq <= seq),
-    }));
+export function* changesSince(order: Order, version: number): Generator<Order> {
+  for (const { seq, state, time } of order.history) {
+    if (seq <= version) continue;
+    const rejection = state === order.state ? order.rejection : undefined;
+    const history = order.history.filter((entry) => entry.seq <= seq);
+    yield { ...order, state, version: seq, updateTime: time, rejection, history };
+  }
 }

@@ -47,7 +47,7 @@ describe("one order", () => {
     );
     expect(failures[0]).toMatchObject({ code: "NOT_FOUND", reason: "ORDER_NOT_FOUND", metadata: {} });
     expect(failures[0].message).toBe(failures[1].message);
-    await expect(firstOf(orders.watchOrder({ orderId: id }, call))).rejects.toMatchObject({
+    await expect(firstOf(orders.watchOrder({ orderId: id, resumeToken: "" }, call))).rejects.toMatchObject({
       reason: "ORDER_NOT_FOUND",
     });
     const cancelRequest = { requestId: "cancel-request", orderId: id, note: "" };
@@ -113,7 +113,7 @@ describe("a watch", () => {
     const [{ id: orderId } = { id: "" }] = (await list(call)).orders;
 
     const seen: Order[] = [];
-    for await (const answer of test.shop.orders.watchOrder({ orderId }, call)) {
+    for await (const answer of test.shop.orders.watchOrder({ orderId, resumeToken: "" }, call)) {
       seen.push(orderOf(answer));
       held.open();
     }
@@ -130,7 +130,7 @@ describe("a watch", () => {
     const user = newBuyer();
     const { id } = await buy(user);
     const call = test.shop.mesh.call({ user });
-    const watched = test.shop.orders.watchOrder({ orderId: id }, call)[Symbol.asyncIterator]();
+    const watched = test.shop.orders.watchOrder({ orderId: id, resumeToken: "" }, call)[Symbol.asyncIterator]();
     await watched.next();
     await test.db.query(
       `with changed as (update orders set state = 'SHIPPED', version = version + 1 where id = $1 returning version)

@@ -8,10 +8,10 @@ import { type FakeClock, fakeClock } from "#testing/clock.ts";
 import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
 import { testDatabase } from "#testing/postgres.ts";
 import { countRetries } from "#testing/retries.ts";
+import { startStockChanges } from "../changes.ts";
 import type { Deps } from "../deps.ts";
 import type { HoldLine } from "../domain.ts";
 import { inventoryHandlers } from "../handlers.ts";
-import { startStockWatch } from "../stock-watch.ts";
 
 /** Inventory on a real database, served over real sockets. */
 export interface TestInventory {
@@ -30,13 +30,13 @@ export async function startTestInventory(): Promise<TestInventory> {
   const { db, retries } = countRetries(database.db);
   const clock = fakeClock();
   const log = pino({ level: "silent" });
-  const watch = startStockWatch({ db, log, tooMany: () => new Error("too many") });
-  const deps: Deps = { db, clock, newId, watch, log };
+  const changes = startStockChanges({ db, log });
+  const deps: Deps = { db, clock, newId, changes, log };
   const shop = await startTestMesh({ inventory: () => [implement(InventoryService, inventoryHandlers(deps))] });
   return {
     ...{ db, retries, deps, clock, shop },
     close: async () => {
-      await watch.close();
+      await changes.close();
       await shop.close();
       await database.close();
     },

@@ -1,3 +1,4 @@
+import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
 import type {
   GetCustomerSpendingRequest,
   GetCustomerSpendingResponse,
@@ -8,15 +9,19 @@ import type {
   WatchOrderRequest,
   WatchOrderResponse,
 } from "#gen/shop/orders/v1/order_service.ts";
+import { failures } from "#mesh/contract/errors.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodeIdToken, pageById } from "#mesh/rpc/page-token.ts";
-import { changesSince } from "../domain-order.ts";
+import { encodeResumeToken, versionSeen, watchInterrupted } from "#mesh/rpc/resume-token.ts";
+import { changesSince, type Order } from "../domain-order.ts";
 import { isFinal } from "../domain-saga.ts";
 import * as store from "../store.ts";
 import { sumSpending } from "../store-erasure.ts";
 import { isStaff, visibleTo } from "./access.ts";
 import type { Deps } from "./deps.ts";
 import { orderMessage, stateOf } from "./messages.ts";
+
+const fail = failures(OrderService);
 
 /** How many orders are on a page when the caller does not say. */
 export const DEFAULT_PAGE_SIZE = 20;
@@ -64,20 +69,35 @@ export const getCustomerSpending =
     };
   };
 
-/** The order at once and after every change, to its final state. */
+/** The order at once, or what it went through since the token, and every change, to its final state. */
 export const watchOrder = ({ db, changes }: Pick<Deps, "db" | "changes">) =>
-  async function* ({ orderId }: WatchOrderRequest, call: Call): AsyncGenerator<WatchOrderResponse> {
+  async function* ({ orderId, resumeToken }: WatchOrderRequest, call: Call): AsyncGenerator<WatchOrderResponse> {
     const watch = changes.watch(orderId);
     try {
       let order = visibleTo(call, await store.getOrder(db, orderId));
-      yield { order: orderMessage(order) };
+      const seen = versionSeen({ watch: watched(orderId), token: resumeToken, invalid: invalidToken }, order.version);
+      if (seen === 0) yield watchedOrder(order);
+      else for (const change of changesSince(order, seen)) yield watchedOrder(change);
       while (!isFinal(order.state)) {
         const next = await watch.next(order.version, call.signal);
-        if (next === undefined) return;
-        for (const change of changesSince(next, order.version)) yield { order: orderMessage(change) };
+        if (next === undefined) throw watchInterrupted(OrderService.name);
+        for (const change of changesSince(next, order.version)) yield watchedOrder(change);
         order = next;
       }
     } finally {
       watch.close();
     }
   };
+
+function watchedOrder(order: Order): WatchOrderResponse {
+  return { order: orderMessage(order), resumeToken: encodeResumeToken(watched(order.id), [order.version]) };
+}
+
+/** What a token of WatchOrder is good for. */
+function watched(orderId: string): unknown {
+  return { orderId };
+}
+
+function invalidToken(cause?: unknown): Error {
+  return fail("RESUME_TOKEN_INVALID", "The token is not one that a watch of this order gave.", {}, { cause });
+}

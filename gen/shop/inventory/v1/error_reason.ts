@@ -35,6 +35,8 @@ export const ErrorReason = {
   RESERVATION_NOT_COMMITTED: 8,
   /** QUANTITY_TOO_LARGE - More is to come back than was sold and has not come back yet. Metadata: `sku`, `restockable`. */
   QUANTITY_TOO_LARGE: 9,
+  /** RESUME_TOKEN_INVALID - The token is not one that a watch of these SKUs, in this order, gave; watch without one. */
+  RESUME_TOKEN_INVALID: 10,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -50,4 +52,5 @@ export namespace ErrorReason {
   export type RESERVATION_COMMITTED = typeof ErrorReason.RESERVATION_COMMITTED;
   export type RESERVATION_NOT_COMMITTED = typeof ErrorReason.RESERVATION_NOT_COMMITTED;
   export type QUANTITY_TOO_LARGE = typeof ErrorReason.QUANTITY_TOO_LARGE;
+  export type RESUME_TOKEN_INVALID = typeof ErrorReason.RESUME_TOKEN_INVALID;
 }

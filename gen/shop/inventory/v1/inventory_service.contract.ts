@@ -210,9 +210,12 @@ export const InventoryService = {
       errors: {},
     },
     /**
-     * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other fast may come
-     * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline; open it
-     * again to go on. With too many SKUs watched on an instance it fails with RESOURCE_EXHAUSTED `OVERLOADED`.
+     * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other faster than they
+     * are read, or than half a second, may come as one; the last always comes. A SKU without stock-keeping is sent once
+     * there is some. With a resume_token it begins with those that changed since, each as it is now. Ends at the deadline, or
+     * with UNAVAILABLE when an instance leaves, and is then to be gone on with.
+     * Fails with INVALID_ARGUMENT `RESUME_TOKEN_INVALID`; with RESOURCE_EXHAUSTED `OVERLOADED` when too many watch, or too
+     * many SKUs.
      *
      * @generated from rpc shop.inventory.v1.InventoryService.WatchStock
      */
@@ -227,7 +230,9 @@ export const InventoryService = {
         roles: [],
         services: [],
       },
-      errors: {},
+      errors: {
+        RESUME_TOKEN_INVALID: "INVALID_ARGUMENT",
+      },
     },
   },
 } as const;

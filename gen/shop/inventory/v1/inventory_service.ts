@@ -183,12 +183,18 @@ export interface ListMovementsResponse {
 export interface WatchStockRequest {
   /** Of which SKUs, 1 to 100, none twice. */
   readonly skus: readonly string[];
+  /** That of the last message that came, to go on after a break; empty to begin. Good for the same SKUs in the same order. */
+  readonly resumeToken: string;
 }
 
 /** One stock, at first and after a change. */
 export interface WatchStockResponse {
   /** The stock. */
-  readonly stock: Stock | undefined;
+  readonly stock:
+    | Stock
+    | undefined;
+  /** Goes on from here, with all of the SKUs. */
+  readonly resumeToken: string;
 }
 
 function createBaseGetStockRequest(): GetStockRequest {
@@ -1505,13 +1511,16 @@ export const ListMovementsResponse: MessageFns<ListMovementsResponse> = {
 };
 
 function createBaseWatchStockRequest(): WatchStockRequest {
-  return { skus: [] };
+  return { skus: [], resumeToken: "" };
 }
 
 export const WatchStockRequest: MessageFns<WatchStockRequest> = {
   encode(message: WatchStockRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.skus) {
       writer.uint32(10).string(v!);
+    }
+    if (message.resumeToken !== "") {
+      writer.uint32(18).string(message.resumeToken);
     }
     return writer;
   },
@@ -1537,6 +1546,14 @@ export const WatchStockRequest: MessageFns<WatchStockRequest> = {
             message.skus.push(reader.string());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resumeToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1555,18 +1572,22 @@ export const WatchStockRequest: MessageFns<WatchStockRequest> = {
   fromPartial<I extends Exact<DeepPartial<WatchStockRequest>, I>>(object: I): WatchStockRequest {
     const message = createBaseWatchStockRequest() as any;
     message.skus = object.skus?.map((e) => e) || [];
+    message.resumeToken = object.resumeToken ?? "";
     return message;
   },
 };
 
 function createBaseWatchStockResponse(): WatchStockResponse {
-  return { stock: undefined };
+  return { stock: undefined, resumeToken: "" };
 }
 
 export const WatchStockResponse: MessageFns<WatchStockResponse> = {
   encode(message: WatchStockResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.stock !== undefined) {
       Stock.encode(message.stock, writer.uint32(10).fork()).join();
+    }
+    if (message.resumeToken !== "") {
+      writer.uint32(18).string(message.resumeToken);
     }
     return writer;
   },
@@ -1592,6 +1613,14 @@ export const WatchStockResponse: MessageFns<WatchStockResponse> = {
             message.stock = Stock.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resumeToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1610,6 +1639,7 @@ export const WatchStockResponse: MessageFns<WatchStockResponse> = {
   fromPartial<I extends Exact<DeepPartial<WatchStockResponse>, I>>(object: I): WatchStockResponse {
     const message = createBaseWatchStockResponse() as any;
     message.stock = (object.stock !== undefined && object.stock !== null) ? Stock.fromPartial(object.stock) : undefined;
+    message.resumeToken = object.resumeToken ?? "";
     return message;
   },
 };
@@ -1746,9 +1776,12 @@ export const InventoryServiceService = {
     responseDeserialize: (value: Buffer): ListMovementsResponse => ListMovementsResponse.decode(value),
   },
   /**
-   * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other fast may come
-   * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline; open it
-   * again to go on. With too many SKUs watched on an instance it fails with RESOURCE_EXHAUSTED `OVERLOADED`.
+   * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other faster than they
+   * are read, or than half a second, may come as one; the last always comes. A SKU without stock-keeping is sent once
+   * there is some. With a resume_token it begins with those that changed since, each as it is now. Ends at the deadline, or
+   * with UNAVAILABLE when an instance leaves, and is then to be gone on with.
+   * Fails with INVALID_ARGUMENT `RESUME_TOKEN_INVALID`; with RESOURCE_EXHAUSTED `OVERLOADED` when too many watch, or too
+   * many SKUs.
    */
   watchStock: {
     path: "/shop.inventory.v1.InventoryService/WatchStock" as const,
@@ -1801,9 +1834,12 @@ export interface InventoryServiceServer extends UntypedServiceImplementation {
   /** The changes of a SKU's stock, the newest first. */
   listMovements: handleUnaryCall<ListMovementsRequest, ListMovementsResponse>;
   /**
-   * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other fast may come
-   * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline; open it
-   * again to go on. With too many SKUs watched on an instance it fails with RESOURCE_EXHAUSTED `OVERLOADED`.
+   * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other faster than they
+   * are read, or than half a second, may come as one; the last always comes. A SKU without stock-keeping is sent once
+   * there is some. With a resume_token it begins with those that changed since, each as it is now. Ends at the deadline, or
+   * with UNAVAILABLE when an instance leaves, and is then to be gone on with.
+   * Fails with INVALID_ARGUMENT `RESUME_TOKEN_INVALID`; with RESOURCE_EXHAUSTED `OVERLOADED` when too many watch, or too
+   * many SKUs.
    */
   watchStock: handleServerStreamingCall<WatchStockRequest, WatchStockResponse>;
 }
@@ -1974,9 +2010,12 @@ export interface InventoryServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListMovementsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other fast may come
-   * as one; the last always comes. A SKU without stock-keeping is sent once there is some. Ends at the deadline; open it
-   * again to go on. With too many SKUs watched on an instance it fails with RESOURCE_EXHAUSTED `OVERLOADED`.
+   * Sends the stock of each SKU at once and again whenever it changes. Changes that follow each other faster than they
+   * are read, or than half a second, may come as one; the last always comes. A SKU without stock-keeping is sent once
+   * there is some. With a resume_token it begins with those that changed since, each as it is now. Ends at the deadline, or
+   * with UNAVAILABLE when an instance leaves, and is then to be gone on with.
+   * Fails with INVALID_ARGUMENT `RESUME_TOKEN_INVALID`; with RESOURCE_EXHAUSTED `OVERLOADED` when too many watch, or too
+   * many SKUs.
    */
   watchStock(request: WatchStockRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchStockResponse>;
   watchStock(

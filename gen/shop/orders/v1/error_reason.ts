@@ -61,6 +61,8 @@ export const ErrorReason = {
   DESTINATION_NOT_SERVED: 16,
   /** GOODS_TOO_LARGE - One unit is too heavy or too large for every vehicle, or all together are too much for one shipment. Metadata: `sku`. */
   GOODS_TOO_LARGE: 17,
+  /** RESUME_TOKEN_INVALID - The token is not one that a watch of this order gave; watch without one. */
+  RESUME_TOKEN_INVALID: 18,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -84,4 +86,5 @@ export namespace ErrorReason {
   export type AMOUNT_TOO_LARGE = typeof ErrorReason.AMOUNT_TOO_LARGE;
   export type DESTINATION_NOT_SERVED = typeof ErrorReason.DESTINATION_NOT_SERVED;
   export type GOODS_TOO_LARGE = typeof ErrorReason.GOODS_TOO_LARGE;
+  export type RESUME_TOKEN_INVALID = typeof ErrorReason.RESUME_TOKEN_INVALID;
 }

@@ -56,8 +56,13 @@ export const OrderService = {
       errors: {},
     },
     /**
-     * Sends the order at once and again whenever it changes, without leaving out a state, and ends when its state is
-     * final. Fails with NOT_FOUND `ORDER_NOT_FOUND`.
+     * Sends the order at once and again whenever it changes, until its state is final. With a resume_token it goes on after
+     * what that names instead. Nothing is left out, neither between nor by a break: each entry of the history comes with a
+     * message of its own, in order, whose state and history are as of then; the rest of the order may be newer. A stream
+     * that ends in any other way than well, as at its deadline or with UNAVAILABLE when an instance leaves, is to be gone
+     * on with.
+     * Fails with NOT_FOUND `ORDER_NOT_FOUND`, INVALID_ARGUMENT `RESUME_TOKEN_INVALID`; with RESOURCE_EXHAUSTED `OVERLOADED`
+     * when too many watch.
      *
      * @generated from rpc shop.orders.v1.OrderService.WatchOrder
      */
@@ -74,6 +79,7 @@ export const OrderService = {
       },
       errors: {
         ORDER_NOT_FOUND: "NOT_FOUND",
+        RESUME_TOKEN_INVALID: "INVALID_ARGUMENT",
       },
     },
     /**

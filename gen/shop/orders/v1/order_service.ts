@@ -69,12 +69,18 @@ export interface ListOrdersResponse {
 export interface WatchOrderRequest {
   /** Which, `ord_…`. */
   readonly orderId: string;
+  /** That of the last message that came, to go on after a break; empty to begin. Good for the same order, for ever. */
+  readonly resumeToken: string;
 }
 
 /** The order, at first and after a change. */
 export interface WatchOrderResponse {
   /** The order. */
-  readonly order: Order | undefined;
+  readonly order:
+    | Order
+    | undefined;
+  /** Goes on from here. */
+  readonly resumeToken: string;
 }
 
 /** Asks to undo an order. */
@@ -548,13 +554,16 @@ export const ListOrdersResponse: MessageFns<ListOrdersResponse> = {
 };
 
 function createBaseWatchOrderRequest(): WatchOrderRequest {
-  return { orderId: "" };
+  return { orderId: "", resumeToken: "" };
 }
 
 export const WatchOrderRequest: MessageFns<WatchOrderRequest> = {
   encode(message: WatchOrderRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.orderId !== "") {
       writer.uint32(10).string(message.orderId);
+    }
+    if (message.resumeToken !== "") {
+      writer.uint32(18).string(message.resumeToken);
     }
     return writer;
   },
@@ -580,6 +589,14 @@ export const WatchOrderRequest: MessageFns<WatchOrderRequest> = {
             message.orderId = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resumeToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -598,18 +615,22 @@ export const WatchOrderRequest: MessageFns<WatchOrderRequest> = {
   fromPartial<I extends Exact<DeepPartial<WatchOrderRequest>, I>>(object: I): WatchOrderRequest {
     const message = createBaseWatchOrderRequest() as any;
     message.orderId = object.orderId ?? "";
+    message.resumeToken = object.resumeToken ?? "";
     return message;
   },
 };
 
 function createBaseWatchOrderResponse(): WatchOrderResponse {
-  return { order: undefined };
+  return { order: undefined, resumeToken: "" };
 }
 
 export const WatchOrderResponse: MessageFns<WatchOrderResponse> = {
   encode(message: WatchOrderResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.order !== undefined) {
       Order.encode(message.order, writer.uint32(10).fork()).join();
+    }
+    if (message.resumeToken !== "") {
+      writer.uint32(18).string(message.resumeToken);
     }
     return writer;
   },
@@ -635,6 +656,14 @@ export const WatchOrderResponse: MessageFns<WatchOrderResponse> = {
             message.order = Order.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resumeToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -653,6 +682,7 @@ export const WatchOrderResponse: MessageFns<WatchOrderResponse> = {
   fromPartial<I extends Exact<DeepPartial<WatchOrderResponse>, I>>(object: I): WatchOrderResponse {
     const message = createBaseWatchOrderResponse() as any;
     message.order = (object.order !== undefined && object.order !== null) ? Order.fromPartial(object.order) : undefined;
+    message.resumeToken = object.resumeToken ?? "";
     return message;
   },
 };
@@ -2341,8 +2371,13 @@ export const OrderServiceService = {
     responseDeserialize: (value: Buffer): ListOrdersResponse => ListOrdersResponse.decode(value),
   },
   /**
-   * Sends the order at once and again whenever it changes, without leaving out a state, and ends when its state is
-   * final. Fails with NOT_FOUND `ORDER_NOT_FOUND`.
+   * Sends the order at once and again whenever it changes, until its state is final. With a resume_token it goes on after
+   * what that names instead. Nothing is left out, neither between nor by a break: each entry of the history comes with a
+   * message of its own, in order, whose state and history are as of then; the rest of the order may be newer. A stream
+   * that ends in any other way than well, as at its deadline or with UNAVAILABLE when an instance leaves, is to be gone
+   * on with.
+   * Fails with NOT_FOUND `ORDER_NOT_FOUND`, INVALID_ARGUMENT `RESUME_TOKEN_INVALID`; with RESOURCE_EXHAUSTED `OVERLOADED`
+   * when too many watch.
    */
   watchOrder: {
     path: "/shop.orders.v1.OrderService/WatchOrder" as const,
@@ -2523,8 +2558,13 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
    */
   listOrders: handleUnaryCall<ListOrdersRequest, ListOrdersResponse>;
   /**
-   * Sends the order at once and again whenever it changes, without leaving out a state, and ends when its state is
-   * final. Fails with NOT_FOUND `ORDER_NOT_FOUND`.
+   * Sends the order at once and again whenever it changes, until its state is final. With a resume_token it goes on after
+   * what that names instead. Nothing is left out, neither between nor by a break: each entry of the history comes with a
+   * message of its own, in order, whose state and history are as of then; the rest of the order may be newer. A stream
+   * that ends in any other way than well, as at its deadline or with UNAVAILABLE when an instance leaves, is to be gone
+   * on with.
+   * Fails with NOT_FOUND `ORDER_NOT_FOUND`, INVALID_ARGUMENT `RESUME_TOKEN_INVALID`; with RESOURCE_EXHAUSTED `OVERLOADED`
+   * when too many watch.
    */
   watchOrder: handleServerStreamingCall<WatchOrderRequest, WatchOrderResponse>;
   /**
@@ -2626,8 +2666,13 @@ export interface OrderServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListOrdersResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Sends the order at once and again whenever it changes, without leaving out a state, and ends when its state is
-   * final. Fails with NOT_FOUND `ORDER_NOT_FOUND`.
+   * Sends the order at once and again whenever it changes, until its state is final. With a resume_token it goes on after
+   * what that names instead. Nothing is left out, neither between nor by a break: each entry of the history comes with a
+   * message of its own, in order, whose state and history are as of then; the rest of the order may be newer. A stream
+   * that ends in any other way than well, as at its deadline or with UNAVAILABLE when an instance leaves, is to be gone
+   * on with.
+   * Fails with NOT_FOUND `ORDER_NOT_FOUND`, INVALID_ARGUMENT `RESUME_TOKEN_INVALID`; with RESOURCE_EXHAUSTED `OVERLOADED`
+   * when too many watch.
    */
   watchOrder(request: WatchOrderRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchOrderResponse>;
   watchOrder(
