@@ -8,6 +8,7 @@ import {
 } from "@grpc/grpc-js";
 import { CartServiceClient } from "#gen/shop/cart/v1/cart_service.ts";
 import { CatalogServiceClient } from "#gen/shop/catalog/v1/catalog_service.ts";
+import { CustomerServiceClient } from "#gen/shop/customers/v1/customer_service.ts";
 import { IdentityServiceClient } from "#gen/shop/identity/v1/identity_service.ts";
 import { InventoryServiceClient } from "#gen/shop/inventory/v1/inventory_service.ts";
 import { CheckoutServiceClient } from "#gen/shop/orders/v1/checkout_service.ts";
@@ -20,6 +21,7 @@ export interface ShopClients {
   readonly inventory: InventoryServiceClient;
   readonly identity: IdentityServiceClient;
   readonly cart: CartServiceClient;
+  readonly customers: CustomerServiceClient;
   readonly checkout: CheckoutServiceClient;
   readonly orders: OrderServiceClient;
   readonly payments: PaymentServiceClient;
@@ -35,6 +37,7 @@ export function shopClients(address: string): ShopClients {
     inventory: open(InventoryServiceClient),
     identity: open(IdentityServiceClient),
     cart: open(CartServiceClient),
+    customers: open(CustomerServiceClient),
     checkout: open(CheckoutServiceClient),
     orders: open(OrderServiceClient),
     payments: open(PaymentServiceClient),

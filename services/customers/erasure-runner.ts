@@ -4,6 +4,7 @@ import type { Clock } from "#mesh/clock.ts";
 import { RpcError } from "#mesh/contract/errors.ts";
 import type { Mesh } from "#mesh/mesh.ts";
 import type { Database } from "#mesh/postgres/index.ts";
+import { repeat } from "#mesh/repeat.ts";
 import { planErasure, waitMs } from "./domain-erasure.ts";
 import type { Holder } from "./holders.ts";
 import * as store from "./store-erasures.ts";
@@ -14,13 +15,13 @@ const MAX_RUNNING = 16;
 export interface ErasureTimings {
   /** How often this process looks for erasures that are due. */
   readonly pollMs: number;
-  /** How long it holds one without a sign of life: longer than a service may take. */
+  /** How long it holds one without a sign of life. */
   readonly leaseMs: number;
   /** How long a service may take. */
   readonly callMs: number;
 }
 
-const defaultTimings: ErasureTimings = { pollMs: 1_000, leaseMs: 60_000, callMs: 30_000 };
+const defaultTimings: ErasureTimings = { pollMs: 1_000, leaseMs: 10_000, callMs: 30_000 };
 
 export interface ErasureDeps {
   readonly db: Database;
@@ -99,16 +100,32 @@ export function startErasures(given: ErasureDeps): ErasureRunner {
 
 type Deps = ErasureDeps & { readonly timings: ErasureTimings };
 
-/** Does what is due about one erasure, and lets go of it when it must wait or is done. */
+/** Does what is due about one erasure, and gives signs of life meanwhile. */
 async function workOn(deps: Deps, claim: store.Claim, closing: AbortSignal): Promise<void> {
+  const { db, log, timings } = deps;
+  const { leaseMs } = timings;
+  const beat = repeat({ name: "holding an erasure", everyMs: leaseMs / 3, log }, async () => {
+    await store.renewLease(db, claim, leaseMs);
+  });
+  try {
+    const letGo = await untilItWaits(deps, claim, closing);
+    // Closed first, so that it does not hold again what was let go of.
+    await beat.close();
+    await letGo();
+  } finally {
+    await beat.close();
+  }
+}
+
+/** Does what is due about an erasure. Answers with how to let go of it, when it must wait or is done. */
+async function untilItWaits(deps: Deps, claim: store.Claim, closing: AbortSignal): Promise<() => Promise<void>> {
   const { db, clock, holders, timings } = deps;
   // Those that have come since it began take part as well.
   const services = holders.map(({ service }) => service);
   await store.insertServices(db, { id: claim.id, services, now: clock.now() });
   for (;;) {
-    if (closing.aborted) return store.letGo(db, claim);
-    // Long enough for whatever comes next.
-    if (!(await store.renewLease(db, claim, timings.leaseMs))) return;
+    if (closing.aborted) return () => store.letGo(db, claim);
+    if (!(await store.renewLease(db, claim, timings.leaseMs))) return async () => {};
     const erasure = await store.getErasure(db, claim.id);
     if (erasure === undefined) throw new Error(`The erasure ${claim.id} is gone, though none is ever deleted.`);
     const plan = planErasure(erasure, clock.now());
@@ -122,9 +139,9 @@ async function workOn(deps: Deps, claim: store.Claim, closing: AbortSignal): Pro
         await store.beginVerifying(db, claim, plan.from);
         break;
       case "wait":
-        return store.postpone(db, claim, plan.until);
+        return () => store.postpone(db, claim, plan.until);
       case "finish":
-        return store.finish(db, claim, clock.now());
+        return () => store.finish(db, claim, clock.now());
     }
   }
 }

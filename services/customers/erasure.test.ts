@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Erasure_State } from "#gen/shop/customers/v1/customer.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { newId } from "#mesh/ids.ts";
@@ -8,10 +8,10 @@ import { peopleOf, startTestCustomers, type TestCustomers, WORKSHOP } from "./te
 import { RECORDS } from "./testing/fake-services.ts";
 
 let customers: TestCustomers;
-beforeEach(async () => {
+beforeAll(async () => {
   customers = await startTestCustomers();
 });
-afterEach(() => customers?.close());
+afterAll(() => customers?.close());
 
 const { addresses, as, change, client, erase, erasure, get, keep, person } = peopleOf(() => customers);
 const holder = (name: string) => {

@@ -199,14 +199,14 @@ export async function letGo(db: Queryable, { id, fence }: Claim): Promise<void> 
   await db.query(`update erasures set lease_until = null where id = $1 and fence = $2`, [id, fence]);
 }
 
-/** The first round is over; the second begins at `from`, and all are asked at once then. */
+/** The first round is over; the second begins at `from`. */
 export async function beginVerifying(db: Queryable, { id, fence }: Claim, from: Date): Promise<void> {
   await db.query(
     `with verifying as (
        update erasures set state = 'VERIFYING', verify_time = $3, next_attempt_time = $3
        where id = $1 and fence = $2 and state = 'RUNNING' returning id
      )
-     update erasure_services set tries = 0, next_attempt_time = $3 from verifying where erasure_id = verifying.id`,
+     update erasure_services set tries = 0 from verifying where erasure_id = verifying.id`,
     [id, fence, from],
   );
 }
