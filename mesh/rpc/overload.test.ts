@@ -106,6 +106,16 @@ describe("a service without room", () => {
   });
 });
 
+test("those who may not call are in nobody's way, however many come at once", async () => {
+  const mesh = await startProbe({}, { maxConcurrentCalls: 1 });
+  cleanUps.push(() => mesh.close());
+  const session = openSession(mesh.address("probe"));
+  cleanUps.push(() => session.destroy());
+  const calls = Array.from({ length: 20 }, () => rawCall(session, ProbeService.definition.forOrders.path, {}));
+  const reasons = (await Promise.all(calls.map(({ answer }) => answer))).map(({ failure }) => failure.reason);
+  expect(new Set(reasons)).toEqual(new Set(["NOT_ALLOWED"]));
+});
+
 describe("a call with less time than it takes", () => {
   /** A probe whose calls have lately taken six seconds each; its clock stands still unless it is told. */
   async function startSlow(): Promise<{ readonly mesh: ProbeMesh; readonly seen: string[] }> {

@@ -38,10 +38,10 @@ async function serve(call: ServedCall): Promise<void> {
   try {
     accept(call);
     identifyWorkload(call);
-    expectRequest(call);
     const user = identifyUser(call);
     state.user = user instanceof Promise ? await user : user;
     authorizeCaller(call);
+    expectRequest(call);
     const context = makeContext(call);
     const bytes = method.requestStream ? undefined : await call.readOnly();
     admit(call);
@@ -131,7 +131,7 @@ function makeContext({ state, endReason }: ServedCall): CallContext {
 
 // --- admit: as many at a time as can be served in time -------------------------------------------------------------
 
-/** Says that a call will soon want a place. It takes none yet. */
+/** Says that a call will soon want a place. It takes none yet; who may not call is in nobody's way. */
 function expectRequest({ state }: ServedCall): void {
   if (!state.route.method.responseStream) state.expected = placesFor(state).expect();
 }
