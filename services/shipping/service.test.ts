@@ -7,6 +7,7 @@ import { systemClock } from "#mesh/clock.ts";
 import { newId } from "#mesh/ids.ts";
 import { SEALING_KEY_BYTES } from "#mesh/sealed-value.ts";
 import { startTestMesh, type TestMesh } from "#testing/mesh.ts";
+import { replaceMissed } from "./missed-tours.ts";
 import { startShipping } from "./service.ts";
 import { sortDue } from "./sorter.ts";
 import { addressIn, callersOf, goods, startTestShipping, type TestShipping } from "./testing/shipping.ts";
@@ -17,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => shipping?.close());
 
-const { book, get } = callersOf(() => shipping);
+const { book, get, scan, tryScan } = callersOf(() => shipping);
 
 describe("sorting", () => {
   it("lets what finds no room wait, and sorts the others", async () => {
@@ -44,18 +45,72 @@ describe("sorting", () => {
 
   it("is not kept from the others by one that it cannot do", async () => {
     const [bad, good] = [await book({}, "EXPRESS"), await book()];
-    // An id that is taken already: its legs violate their key.
-    const [tour] = await shipping.db.query<{ readonly id: string }>("select id from tours limit 1");
-    await shipping.db.query(
-      `insert into parcel_legs (parcel_id, position, from_depot, to_depot, depot, vehicle, tour_id, depart_time)
-       values ($1, 0, 'frankfurt', '', 'frankfurt', 'VAN', $2, now())`,
-      [bad.parcels[0]?.id, tour?.id],
-    );
+    const planted = `alter table parcel_legs add constraint planted check (parcel_id <> '${bad.parcels[0]?.id}')`;
+    const session = await shipping.db.session();
+    await session.script(planted);
     expect(await sortDue(shipping.deps)).toBe(2);
     expect((await get(good.id)).parcels[0]?.legs).toHaveLength(2);
     expect(await sortDue(shipping.deps)).toBe(0);
     shipping.clock.advance(5 * 60_000);
     expect(await sortDue(shipping.deps)).toBe(1);
+    await session.script("alter table parcel_legs drop constraint planted");
+    await session.close();
+    shipping.clock.advance(5 * 60_000);
+    await shipping.sort();
+    expect((await get(bad.id)).parcels[0]?.legs).toHaveLength(2);
+  });
+});
+
+describe("a parcel that was not loaded when its tour left", () => {
+  /** Two parcels with tours, both of which have left two hours ago. */
+  async function leftBehind() {
+    const shipment = await book({ lines: goods(20_000, 2n) });
+    await shipping.sort();
+    const [first] = (await get(shipment.id)).parcels[0]?.legs ?? [];
+    const left = (first?.departTime?.getTime() ?? 0) + 2 * 3_600_000 + 1;
+    return { shipment, pass: () => shipping.clock.set(new Date(left)) };
+  }
+  const departures = async (id: string) =>
+    (await get(id)).parcels.map(({ legs }) => legs.map(({ departTime }) => departTime?.getTime() ?? 0));
+
+  it("gets another one, and leaves its room in the first", async () => {
+    const { shipment, pass } = await leftBehind();
+    const [one = "", two = ""] = shipment.parcels.map(({ id }) => id);
+    await scan(one, "LOADED", "frankfurt");
+    await scan(two, "SORTED", "frankfurt");
+    const before = await departures(shipment.id);
+    expect(await replaceMissed(shipping.deps)).toBe(0);
+    pass();
+    expect(await replaceMissed(shipping.deps)).toBeGreaterThan(0);
+    await shipping.sort();
+    const after = await departures(shipment.id);
+    // The other one is on its way.
+    expect(after[0]).toEqual(before[0]);
+    expect(after[1]).toHaveLength(2);
+    for (const time of after[1] ?? []) expect(time).toBeGreaterThan(shipping.clock.now().getTime());
+    expect(await replaceMissed(shipping.deps)).toBe(0);
+    const [{ wrong = -1 } = {}] = await shipping.db.query<{ readonly wrong: number }>(
+      `select count(*)::int as wrong from tours t where taken_grams <> (
+         select coalesce(sum(p.weight_grams), 0) from parcel_legs l join parcels p on p.id = l.parcel_id
+         where l.tour_id = t.id and p.state <> 'CANCELLED')`,
+    );
+    expect(wrong).toBe(0);
+  });
+
+  it("keeps it when it is loaded at the same moment, or gets another one, and never both", async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const { shipment, pass } = await leftBehind();
+      pass();
+      const [one = "", two = ""] = shipment.parcels.map(({ id }) => id);
+      const [, ...scans] = await Promise.all([
+        Promise.all([replaceMissed(shipping.deps), replaceMissed(shipping.deps)]),
+        tryScan(one, "LOADED"),
+        tryScan(two, "LOADED"),
+      ]);
+      for (const scanned of scans) expect(scanned).toMatchObject({ value: { effective: true } });
+      await shipping.sort();
+      for (const legs of await departures(shipment.id)) expect(legs).toHaveLength(2);
+    }
   });
 });
 

@@ -7,6 +7,7 @@ import type { Database } from "#mesh/postgres/index.ts";
 import { type CourierTimings, startCourier } from "./courier.ts";
 import { createFeed, startFeedSweep } from "./feed.ts";
 import { shippingHandlers } from "./handlers.ts";
+import { startMissedTours } from "./missed-tours.ts";
 import { followNetwork } from "./network.ts";
 import { createRates } from "./rates.ts";
 import { startSorter } from "./sorter.ts";
@@ -42,6 +43,7 @@ export async function startShipping(parts: ShippingParts): Promise<{
   const sorter = startSorter(background);
   const courier =
     parts.courier === "simulated" ? startCourier({ ...background, timings: parts.courierTimings }) : undefined;
+  const missed = startMissedTours({ ...background, sorter });
   const sweep = startFeedSweep({ db, clock, log });
   const handlers = shippingHandlers({
     ...background,
@@ -51,7 +53,7 @@ export async function startShipping(parts: ShippingParts): Promise<{
     implementations: [implement(ShippingService, handlers)],
     close: async () => {
       feed.close();
-      await Promise.all([sorter, courier, sweep, network, changes].map((part) => part?.close()));
+      await Promise.all([sorter, missed, courier, sweep, network, changes].map((part) => part?.close()));
     },
   };
 }

@@ -101,8 +101,8 @@ type PlannedShipment = NonNullable<ReturnType<typeof planShipment>>;
 
 function planShipment(planner: Planner, network: Network, row: ShipmentRow) {
   const distance = network.zones.find(({ id }) => id === row.zone)?.distance ?? "REGION";
-  // What was scanned before it was sorted may be where it ends already.
-  const parcels = row.parcels.filter(({ state }) => !isFinalParcel(state));
+  // Some have their tours, when one of them missed its own; and what was scanned in between may be where it ends already.
+  const parcels = row.parcels.filter(({ state, legs }) => legs.length === 0 && !isFinalParcel(state));
   return planner.plan({ ...row, distance, parcels });
 }
 

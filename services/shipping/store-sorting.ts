@@ -107,3 +107,48 @@ export async function postponeSorting(db: Queryable, ids: readonly string[], due
     dueTime,
   ]);
 }
+
+const IS_MISSED = `p.state in ('BOOKED', 'SORTED') and exists (
+  select from parcel_legs l where l.parcel_id = p.id and l.position = 0 and l.depart_time < $1)`;
+
+/** Shipments of which a parcel is not loaded though its first tour left before `leftBefore`. */
+export async function listMissed(db: Queryable, leftBefore: Date, limit: number): Promise<readonly string[]> {
+  const rows = await db.query<{ readonly id: string }>(
+    `select s.id from shipments s
+     where s.state in ('BOOKED', 'IN_TRANSIT') and s.sort_due_time is null
+       and exists (select from parcels p where p.shipment_id = s.id and ${IS_MISSED})
+     order by s.id limit $2`,
+    [leftBefore, limit],
+  );
+  return rows.map(({ id }) => id);
+}
+
+/**
+ * Takes the parcels of a locked shipment that missed their first tour out of all of theirs, and lets it be sorted again.
+ * Says whether there were any. Its depot must be locked.
+ */
+export async function leaveMissedTours(
+  tx: Queryable,
+  { shipmentId, leftBefore, now }: { readonly shipmentId: string; readonly leftBefore: Date; readonly now: Date },
+): Promise<boolean> {
+  const rows = await tx.query(
+    `with missed as (
+       select p.id, p.weight_grams, p.volume_ml from parcels p where p.shipment_id = $2 and ${IS_MISSED}
+     ), gone as (
+       delete from parcel_legs l using missed where l.parcel_id = missed.id
+       returning l.tour_id, missed.weight_grams, missed.volume_ml
+     ), given as (
+       select tour_id, sum(weight_grams) as grams, sum(volume_ml) as ml from gone group by tour_id
+     ), room as (
+       update tours set taken_grams = taken_grams - given.grams, taken_ml = taken_ml - given.ml
+       from given where tours.id = given.tour_id
+     ), waiting as (
+       update parcels set expected_time = null from missed where parcels.id = missed.id
+     )
+     update shipments set sort_due_time = $3, version = version + 1, update_time = $3
+     where id = $2 and exists (select from missed)
+     returning id`,
+    [leftBefore, shipmentId, now],
+  );
+  return rows.length > 0;
+}
