@@ -1,11 +1,12 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
 import { OrderService } from "#gen/shop/orders/v1/order_service.contract.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { erasePersonalData, type PersonalPlace, storedAnswers } from "./erasure.ts";
 import { ERASURE_BATCH_SIZE } from "./limits.ts";
+import { callOf, clock, method } from "./once.fixture.ts";
+import { once } from "./once.ts";
 
 let database: TestDatabase;
 let db: Database;
@@ -110,28 +111,30 @@ test("ends with its call", async () => {
   expect(await accounts.left(db, "usr_1")).toBe(1);
 });
 
-test("stored answers are a person's by who asked, or by what stands in them where that can be", async () => {
-  const answer = (method: string, principal: string, text: string) =>
-    db.query(
-      `insert into once_requests (method, principal, request_id, request_sha256, response, create_time)
-       values ($1, $2, gen_random_uuid(), '', $3, now())`,
-      [method, principal, Buffer.from(text)],
+test("stored answers are a person's by who asked, or by of whom they tell", async () => {
+  const answer = (path: string, userId: string, about?: string) =>
+    once(
+      db,
+      callOf({ method: { ...method, path }, caller: "gateway", user: { id: userId } }),
+      { requestId: crypto.randomUUID() },
+      clock,
+      async (tx) => {
+        if (about !== undefined) tx.about(about);
+        return {};
+      },
     );
   const cancel = OrderService.definition.cancelOrder.path;
-  const add = CartService.definition.addItem.path;
-  await answer(cancel, "usr_1", "an order");
-  await answer(cancel, "usr_support", "an order of usr_1, at home");
-  await answer(cancel, "usr_support", "an order of usr_2");
-  await answer(add, "usr_1", "");
-  await answer(add, "usr_2", "a cart of usr_1");
-  const places = [
-    storedAnswers("orders.once_requests", { own: [OrderService], about: [OrderService] }),
-    storedAnswers("cart.once_requests", { own: [CartService], about: [] }),
-  ];
-  expect(await erasePersonalData(db, call, request, places)).toMatchObject([
-    { erasedCount: 2n, leftCount: 0n },
-    { erasedCount: 1n, leftCount: 0n },
+  await answer(cancel, "usr_1");
+  await answer(cancel, "usr_support", "usr_1");
+  await answer(cancel, "usr_support", "usr_2");
+  await answer(cancel, "usr_2");
+  await answer(method.path, "usr_1");
+  const places = [storedAnswers("orders.once_requests", [OrderService])];
+  expect(await erasePersonalData(db, call, request, places)).toMatchObject([{ erasedCount: 2n, leftCount: 0n }]);
+  const left = await db.query("select method, principal from once_requests order by principal");
+  expect(left).toEqual([
+    { method: method.path, principal: "usr_1" },
+    { method: cancel, principal: "usr_2" },
+    { method: cancel, principal: "usr_support" },
   ]);
-  const left = await db.query("select principal from once_requests order by 1");
-  expect(left).toEqual([{ principal: "usr_2" }, { principal: "usr_support" }]);
 });

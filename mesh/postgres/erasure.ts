@@ -83,31 +83,18 @@ async function eraseBatch(tx: Transaction, request: ErasureRequest, { place, era
   return erased;
 }
 
-/** Which answers are a person's. */
-export interface StoredAnswers {
-  /** Contracts of which those to their own requests are. */
-  readonly own: readonly Contract[];
-  /** Contracts of which those to anybody's requests are that name them: all answers of these are looked through. */
-  readonly about: readonly Contract[];
-  /** The ids that name them in an answer; theirs alone, unless given. */
-  names?(db: Queryable, customerId: string): Promise<readonly string[]>;
-}
-
-/** The answers that `once` keeps, as a place. Whoever repeats such a request is heard anew. */
-export function storedAnswers(place: string, { own, about, names }: StoredAnswers): PersonalPlace {
-  const values = async (db: Queryable, customerId: string): Promise<readonly unknown[]> => [
-    changingMethods(own),
-    customerId,
-    changingMethods(about),
-    (await names?.(db, customerId)) ?? [customerId],
-  ];
+/**
+ * The answers that `once` keeps of a person, as a place: those to their own requests, and those that tell of them. Whoever
+ * repeats such a request is heard anew.
+ */
+export function storedAnswers(place: string, contracts: readonly Contract[]): PersonalPlace {
+  const methods = changingMethods(contracts);
   return {
     place,
     kept: "",
-    erase: async (tx, customerId, limit) =>
-      (await tx.query(deleteAnswers, [...(await values(tx, customerId)), limit])).length,
+    erase: async (tx, customerId, limit) => (await tx.query(deleteAnswers, [customerId, methods, limit])).length,
     left: async (db, customerId) => {
-      const [row] = await db.query<{ readonly count: bigint }>(countAnswers, await values(db, customerId));
+      const [row] = await db.query<{ readonly count: bigint }>(countAnswers, [customerId, methods]);
       return Number(row?.count ?? 0n);
     },
   };
@@ -122,16 +109,14 @@ function changingMethods(contracts: readonly Contract[]): readonly string[] {
   );
 }
 
-const OF_PERSON = `
-  (method = any($1) and principal = $2)
-  or (method = any($3) and exists (
-    select from unnest($4::text[]) as name where position(convert_to(name, 'UTF8') in response) > 0))`;
+// Both by an index: that of the subject, and the primary key.
+const OF_PERSON = `subject = $1 or (method = any($2) and principal = $1)`;
 
 const deleteAnswers = `
   delete from once_requests
   where (method, principal, request_id) in (
     select method, principal, request_id from once_requests where ${OF_PERSON}
-    order by method, principal, request_id limit $5
+    order by method, principal, request_id limit $3
     for update
   )
   returning 1 as removed`;

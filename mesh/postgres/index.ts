@@ -3,7 +3,7 @@ export { type Database, type Opened, openDatabase, type Queryable } from "./data
 export { erasePersonalData, type PersonalPlace, storedAnswers } from "./erasure.ts";
 export { isCheckViolation, isUniqueViolation } from "./errors.ts";
 export { migrate } from "./migrate.ts";
-export { once, principalOf, requestIdReused } from "./once.ts";
+export { type OnceTransaction, once, principalOf, requestIdReused } from "./once.ts";
 export { startOnceSweep } from "./once-sweep.ts";
 export { expectSameRequest, type RequestKey, requestKeyOf, runChange } from "./request-keys.ts";
 export { sealingKey } from "./sealing-key.ts";

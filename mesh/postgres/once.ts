@@ -20,6 +20,15 @@ export interface OnceCall {
   readonly signal: AbortSignal;
 }
 
+/** The transaction of an effect, which knows of whom its answer tells. */
+export interface OnceTransaction extends Transaction {
+  /**
+   * Notes the user of whom the answer tells something that is personal, when that is not who asks: it is found, and
+   * forgotten, with what else there is on them (see `storedAnswers`). At most one; the last counts.
+   */
+  about(userId: string): void;
+}
+
 /**
  * Runs `effect` once for a request_id of this caller and method, and answers every later copy of the request with the
  * answer of the first. The answer is stored in the transaction that holds the effect: either both exist, or neither,
@@ -36,7 +45,7 @@ export async function once<Request extends { readonly requestId: string }, Respo
   call: OnceCall,
   request: Request,
   clock: Clock,
-  effect: (tx: Transaction) => Promise<Response>,
+  effect: (tx: OnceTransaction) => Promise<Response>,
 ): Promise<Response> {
   const { method, signal } = call;
   const key = [method.path, principalOf(call), request.requestId] as const;
@@ -52,8 +61,12 @@ export async function once<Request extends { readonly requestId: string }, Respo
       }
       // While this copy waited for another one, which then failed, its own time may have run out.
       signal.throwIfAborted();
-      const response = await effect(tx);
-      tx.last(insertAnswer, [...key, requestHash, method.encodeResponse(response), clock.now()]);
+      let subject: string | undefined;
+      const about = (userId: string): void => {
+        subject = userId;
+      };
+      const response = await effect({ isTransaction: true, query: tx.query, about });
+      tx.last(insertAnswer, [...key, requestHash, method.encodeResponse(response), clock.now(), subject]);
       return response;
     },
     // The deadline is a moment of the machine's clock, whatever clock the service itself goes by.
@@ -124,8 +137,8 @@ const selectAnswer = `
 
 // The primary key would refuse a second answer, should the lock ever fail to keep it away.
 const insertAnswer = `
-  insert into once_requests (method, principal, request_id, request_sha256, response, create_time)
-  values ($1, $2, $3, $4, $5, $6)`;
+  insert into once_requests (method, principal, request_id, request_sha256, response, create_time, subject)
+  values ($1, $2, $3, $4, $5, $6, $7)`;
 
 const deleteBatch = `
   delete from once_requests

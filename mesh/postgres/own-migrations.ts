@@ -45,4 +45,12 @@ export const ownMigrations: readonly MigrationFile[] = [
       );
     `,
   },
+  {
+    name: "0004_once_subject.sql",
+    text: `
+      -- Of whom an answer tells something personal, when that is not who asked; see OnceTransaction.about.
+      alter table once_requests add column subject text;
+      create index once_requests_subject on once_requests (subject) where subject is not null;
+    `,
+  },
 ];

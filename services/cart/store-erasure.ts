@@ -18,6 +18,5 @@ export const personalPlaces: readonly PersonalPlace[] = [
     },
     left: async (db, ownerId) => (await db.query(`select id from carts where owner_id = $1`, [ownerId])).length,
   },
-  // Answers say nothing of whose they are: a person's are those to their own requests.
-  storedAnswers("cart.once_requests", { own: [CartService], about: [] }),
+  storedAnswers("cart.once_requests", [CartService]),
 ];

@@ -13,7 +13,7 @@ const places: readonly Pick<PersonalPlace, "place" | "kept" | "erase">[] = [
     erase: eraseProfile,
   },
   { place: "customers.addresses", kept: "", erase: deleteAllAddresses },
-  storedAnswers("customers.once_requests", { own: [CustomerService], about: [] }),
+  storedAnswers("customers.once_requests", [CustomerService]),
 ];
 
 /**

@@ -32,6 +32,7 @@ export const grantRole =
       const user = userId === undefined ? undefined : await store.lockUser(tx, userId);
       if (user === undefined) throw notFound();
       if (user.kind === "guest") throw fail("USER_IS_GUEST", "A guest cannot hold a role; they must sign up first.");
+      tx.about(user.id);
       await store.insertRole(tx, user.id, nameOf(request.role));
       return { userId: user.id, roles: await rolesOf(tx, user.id) };
     });
@@ -43,6 +44,7 @@ export const revokeRole =
       await requireAdmin(tx, call, clock.now());
       const user = await store.lockUser(tx, request.userId);
       if (user === undefined) throw notFound();
+      tx.about(user.id);
       await store.deleteRole(tx, user.id, nameOf(request.role));
       return { userId: user.id, roles: await rolesOf(tx, user.id) };
     });

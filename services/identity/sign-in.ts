@@ -30,6 +30,7 @@ export const createGuest =
   async (request: CreateGuestRequest, call: Call): Promise<CreateGuestResponse> => {
     const opened = await once(deps.db, call, request, deps.clock, async (tx): Promise<CreateGuestResponse> => {
       const userId = deps.newId("usr");
+      tx.about(userId);
       await store.insertUser(tx, { id: userId, kind: "guest", now: deps.clock.now() });
       return open(deps, tx, userId);
     });
@@ -45,6 +46,7 @@ export const signUp =
     const opened = await once(deps.db, call, remembered(request), deps.clock, async (tx): Promise<SignUpResponse> => {
       first = true;
       const userId = deps.newId("usr");
+      tx.about(userId);
       await insertCustomer(tx, { id: userId, kind: "customer", email, passwordHash, now: deps.clock.now() });
       return open(deps, tx, userId);
     });
@@ -74,6 +76,7 @@ export const signIn =
     const opened = await once(deps.db, call, remembered(request), deps.clock, async (tx): Promise<SignInResponse> => {
       // A change of the password since it was verified has ended all sessions; this one must not come after it.
       if (!(await store.keepPassword(tx, id, passwordHash))) throw credentialsInvalid();
+      tx.about(id);
       return open(deps, tx, id);
     });
     return withTokens(deps, opened);

@@ -39,9 +39,8 @@ export const personalPlaces: readonly PersonalPlace[] = [
       ).length,
     left: (db, userId) => count(db, `select count(*) as count from sessions where user_id = $1`, userId),
   },
-  // People sign up and in without being anybody yet, so their answers are found by what stands in them. The digest of such
-  // a request would tell whoever guesses the address that they are right.
-  storedAnswers("identity.once_requests", { own: [IdentityService], about: [IdentityService] }),
+  // The digest of a sign-up would tell whoever guesses the address that they are right.
+  storedAnswers("identity.once_requests", [IdentityService]),
 ];
 
 async function count(db: Queryable, text: string, userId: string): Promise<number> {

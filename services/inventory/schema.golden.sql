@@ -29,9 +29,11 @@ create table once_requests (
   request_sha256 bytea not null,
   response bytea not null,
   create_time timestamptz not null,
+  subject text,
   constraint once_requests_pkey PRIMARY KEY (method, principal, request_id)
 );
 CREATE INDEX once_requests_create_time ON once_requests USING btree (create_time);
+CREATE INDEX once_requests_subject ON once_requests USING btree (subject) WHERE subject IS NOT NULL;
 
 create table reservation_lines (
   reservation_id text not null,

@@ -45,18 +45,8 @@ export const personalPlaces: readonly PersonalPlace[] = [
       return Number(row?.count ?? 0n);
     },
   },
-  // Answers are whole orders and returns, of those for whom others acted as well. A return names its order alone.
-  storedAnswers("orders.once_requests", {
-    own: [OrderService],
-    about: [OrderService],
-    names: async (db, customerId) => {
-      const rows = await db.query<{ readonly id: string }>(
-        `select distinct order_id as id from order_returns where customer_id = $1`,
-        [customerId],
-      );
-      return [customerId, ...rows.map(({ id }) => id)];
-    },
-  }),
+  // Answers are whole orders and returns, of those for whom others acted as well.
+  storedAnswers("orders.once_requests", [OrderService]),
 ];
 
 /** Which page of a list that goes by ids, upwards. */

@@ -18,6 +18,7 @@ export const cancelOrder =
     const response = await once(db, call, request, clock, async (tx): Promise<CancelOrderResponse> => {
       const order = visibleTo(call, await store.lockOrder(tx, request.orderId));
       const { state } = order;
+      tx.about(order.customerId);
       if (state === "CANCELLING" || state === "CANCELLED") return { order: orderMessage(order) };
       changed = await ask(tx, call, order, { event: { kind: "cancel_requested" }, remark: request.note });
       if (changed === undefined) throw orderFailure({ kind: "state_conflict", state, why: conflict(state) });

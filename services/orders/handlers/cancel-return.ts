@@ -20,6 +20,7 @@ export const cancelReturn =
       const locked = await returnStore.lockReturn(tx, returnId);
       if (locked === undefined || !maySee(call, locked.order)) throw orderFailure({ kind: "return_not_found" });
       const { goods, order } = locked;
+      tx.about(order.customerId);
       const { state, lines, refund } = goods;
       if (state === "CANCELLED") return { orderReturn: returnMessage(goods) };
       if (state !== "REQUESTED") throw orderFailure({ kind: "state_conflict", state, why: "The goods are here." });

@@ -1,5 +1,5 @@
 import type { CreateReturnRequest, CreateReturnResponse } from "#gen/shop/orders/v1/order_service.ts";
-import { once, principalOf, type Transaction } from "#mesh/postgres/index.ts";
+import { type OnceTransaction, once, principalOf } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Order } from "../domain-order.ts";
 import { type OrderReturn, planReturn, withAnnounced } from "../domain-returns.ts";
@@ -18,8 +18,9 @@ export const createReturn =
     const { orderId, requestId, note } = request;
     const items = request.items.map(({ sku, quantity }) => ({ sku, quantity }));
     let changed: Order | undefined;
-    const announce = async (tx: Transaction): Promise<OrderReturn> => {
+    const announce = async (tx: OnceTransaction): Promise<OrderReturn> => {
       const order = visibleTo(call, await store.lockOrder(tx, orderId));
+      tx.about(order.customerId);
       const key = { requestedBy: principalOf(call), requestId };
       // Answers are forgotten after a while; what was announced is not, and a late copy announces nothing again.
       const known = await returnStore.findReturnByRequest(tx, key);

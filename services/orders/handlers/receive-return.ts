@@ -19,6 +19,7 @@ export const receiveReturn =
       const locked = await returnStore.lockReturn(tx, returnId);
       if (locked === undefined) throw orderFailure({ kind: "return_not_found" });
       const { goods, order } = locked;
+      tx.about(order.customerId);
       const { state, lines, refund } = goods;
       if (state === "CANCELLED")
         throw orderFailure({ kind: "state_conflict", state, why: "The return was withdrawn." });

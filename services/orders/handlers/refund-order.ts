@@ -20,6 +20,7 @@ export const refundOrder =
     let changed: Order | undefined;
     const response = await once(db, call, request, clock, async (tx): Promise<RefundOrderResponse> => {
       const order = visibleTo(call, await store.lockOrder(tx, orderId));
+      tx.about(order.customerId);
       const key = { requestedBy: principalOf(call), requestId };
       // Answers are forgotten after a while; what became due is not, and a late copy gives nothing again.
       const known = await findDueByRequest(tx, key);

@@ -64,7 +64,7 @@ export const retryOrder =
   async (request: RetryOrderRequest, call: Call): Promise<RetryOrderResponse> => {
     const { orderId } = request;
     const response = await once(db, call, request, clock, async (tx): Promise<RetryOrderResponse> => {
-      visibleTo(call, await store.lockOrder(tx, orderId));
+      tx.about(visibleTo(call, await store.lockOrder(tx, orderId)).customerId);
       const retry = { id: orderId, minAttempts: STUCK_ATTEMPTS, actor: actorOf(call), note: "tried again on request" };
       if (!(await retryNow(tx, retry))) throw orderFailure({ kind: "order_not_stuck" });
       return { order: orderMessage(visibleTo(call, await store.getOrder(tx, orderId))) };
