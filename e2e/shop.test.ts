@@ -128,18 +128,13 @@ describe("with buf curl, which knows nothing but the address", () => {
       code: "unauthenticated",
       reason: "TOKEN_MISSING",
     });
-    const item = { requestId: randomUUID(), sku, quantity: 1 };
-    const token = at<string>(
-      await curl.call("shop.identity.v1.IdentityService/CreateGuest", { requestId: randomUUID() }),
-      "tokens",
-      "accessToken",
-    );
-    await curl.call("shop.cart.v1.CartService/AddItem", item, { token });
+    const guest = await curl.call("shop.identity.v1.IdentityService/CreateGuest", { requestId: randomUUID() });
+    const token = at<string>(guest, "tokens", "accessToken");
+    await curl.call("shop.cart.v1.CartService/AddItem", { requestId: randomUUID(), sku, quantity: 1 }, { token });
     const abroad = { address: { ...address, countryCode: "US" } };
-    await expect(curl.call("shop.orders.v1.CheckoutService/QuoteCheckout", abroad, { token })).rejects.toMatchObject({
-      code: "failed_precondition",
-      reason: "DESTINATION_NOT_SERVED",
-    });
+    const notServed = { code: "failed_precondition", reason: "DESTINATION_NOT_SERVED" };
+    const quoted = curl.call("shop.orders.v1.CheckoutService/QuoteCheckout", abroad, { token });
+    await expect(quoted).rejects.toMatchObject(notServed);
   });
 });
 
