@@ -38,6 +38,8 @@ export interface TestCallOptions {
   /** 10 s unless given. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** From where the gateway says it has the call. */
+  readonly clientAddress?: string;
 }
 
 export interface TestTokenOptions {
@@ -99,9 +101,9 @@ export async function startTestMesh(
     signToken(privateKey, { ...defaultUser(), ...user }, clock, tokenOptions);
   return {
     mesh,
-    call: ({ user, token: given, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = {}) => {
+    call: ({ user, token: given, timeoutMs = DEFAULT_TIMEOUT_MS, signal, clientAddress } = {}) => {
       const bearer = given ?? (user === undefined ? undefined : token(user));
-      return mesh("gateway").background({ name: "test", timeoutMs, signal, token: bearer });
+      return mesh("gateway").background({ name: "test", timeoutMs, signal, token: bearer, clientAddress });
     },
     token,
     address: (owner) => endpoints.addressOf(owner),

@@ -126,7 +126,8 @@ export function callOurs(port: number, { token, certificates }: Setup): Caller {
   const { method: info, trace } = node.background({ name: "bench", timeoutMs: 0 });
   return () => {
     const deadline = Date.now() + 5_000;
-    const init = { method: info, deadline, caller: "gateway", user: undefined, token, trace, log: () => node.log };
+    const made = { method: info, deadline, caller: "gateway", user: undefined, token, trace };
+    const init = { ...made, clientAddress: () => "", log: () => node.log };
     return inventory.adjustStock(request, new CallContext(init));
   };
 }

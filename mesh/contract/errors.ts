@@ -66,7 +66,7 @@ export type FailureMaker<C extends Contract> = <R extends ContractReason<C>>(
   reason: R,
   message: string,
   metadata?: Readonly<Record<string, string>>,
-  options?: { readonly cause?: unknown },
+  options?: { readonly cause?: unknown; readonly retryDelayMs?: number },
 ) => RpcError<R>;
 
 /** The failures that a contract declares. The status code of each comes from the contract. */
@@ -84,7 +84,7 @@ export function failures<C extends Contract>(contract: C): FailureMaker<C> {
       message,
       domain: contract.name,
       metadata,
-      cause: options?.cause,
+      ...options,
     });
   };
 }

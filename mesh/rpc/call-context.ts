@@ -14,6 +14,8 @@ export interface CallInit {
   readonly caller: string;
   readonly user: User | undefined;
   readonly token: string | undefined;
+  /** Reads the address when it is first asked for. */
+  readonly clientAddress: () => string;
   readonly trace: TraceContext;
   /** Makes the log of the call when it is first asked for. */
   readonly log: () => Logger;
@@ -35,6 +37,7 @@ export class CallContext implements OwnCall {
   readonly user: User | undefined;
   readonly trace: TraceContext;
   readonly [bearerToken]: string | undefined;
+  readonly #clientAddress: () => string;
   readonly #makeLog: () => Logger;
   #log: Logger | undefined;
   #controller: AbortController | undefined;
@@ -49,7 +52,12 @@ export class CallContext implements OwnCall {
     this.user = init.user;
     this.trace = init.trace;
     this[bearerToken] = init.token;
+    this.#clientAddress = init.clientAddress;
     this.#makeLog = init.log;
+  }
+
+  get clientAddress(): string {
+    return this.#clientAddress();
   }
 
   get signal(): AbortSignal {
@@ -114,10 +122,13 @@ export interface BackgroundOptions {
   readonly signal?: AbortSignal;
   /** The token of an end user on whose behalf the work is done. */
   readonly token?: string;
+  /** The address of whom the gateway does it for. */
+  readonly clientAddress?: string;
 }
 
 /** A call for work that nobody asked for. Its timer does not keep the process alive, and runs until it is `done`. */
-export function backgroundCall({ name, timeoutMs, signal, token }: BackgroundOptions, log: Logger): OwnCall {
+export function backgroundCall(options: BackgroundOptions, log: Logger): OwnCall {
+  const { name, timeoutMs, signal, token, clientAddress = "" } = options;
   const trace = newSpan(undefined);
   const context = new CallContext({
     method: backgroundMethod(name),
@@ -125,6 +136,7 @@ export function backgroundCall({ name, timeoutMs, signal, token }: BackgroundOpt
     caller: "",
     user: undefined,
     token,
+    clientAddress: () => clientAddress,
     trace,
     log: () => log.child({ background: name, traceId: trace.traceId }),
   });
@@ -138,7 +150,8 @@ export function withTimeout(call: Call, timeoutMs: number): OwnCall {
   const deadline = Math.min(call.deadline, now + timeoutMs);
   const { method, caller, user, trace } = call;
   const token = call[bearerToken];
-  const context = new CallContext({ method, deadline, caller, user, trace, token, log: () => call.log });
+  const [clientAddress, log] = [() => call.clientAddress, () => call.log];
+  const context = new CallContext({ method, deadline, caller, user, trace, token, clientAddress, log });
   abortLater(context, deadline - now, call.signal);
   return context;
 }

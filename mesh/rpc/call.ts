@@ -18,6 +18,8 @@ export interface Call {
   readonly caller: string;
   /** The end user whom the call acts for, verified; undefined when there is none. */
   readonly user: User | undefined;
+  /** From which address the gateway had the call; empty where it came from elsewhere, or nobody asked for it. */
+  readonly clientAddress: string;
   readonly trace: TraceContext;
   /** Writes with the trace and the method of this call. */
   readonly log: Logger;

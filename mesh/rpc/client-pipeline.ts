@@ -2,7 +2,7 @@ import { Metadata, type StatusObject, status } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { epochMs } from "#mesh/clock.ts";
 import { type AttemptPlan, hedge, pause, retry, retryOne } from "#mesh/rpc/attempts.ts";
-import { bearerToken, type Call } from "#mesh/rpc/call.ts";
+import { bearerToken, type Call, CLIENT_ADDRESS_KEY } from "#mesh/rpc/call.ts";
 import { type CallContext, contextOf } from "#mesh/rpc/call-context.ts";
 import type { Channels } from "#mesh/rpc/channels.ts";
 import { ClientCall, type Outcome } from "#mesh/rpc/client-call.ts";
@@ -170,6 +170,8 @@ function openAttempt(running: RunningCall): ClientCall {
   if (running.attempts > 0) metadata.set(PREVIOUS_ATTEMPTS_KEY, String(running.attempts));
   const token = call[bearerToken];
   if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
+  // A call that was received carries its address no further: nobody would believe it.
+  if (call.caller === "" && call.clientAddress !== "") metadata.set(CLIENT_ADDRESS_KEY, call.clientAddress);
   running.attempts += 1;
   return new ClientCall({ channel, path: method.info.path, deadline, metadata, parent });
 }

@@ -117,6 +117,22 @@ describe("identify", () => {
     expect(mesh.logs.at(-1)).toMatchObject({ caller: "gateway", code: "OK" });
   });
 
+  test("believes the gateway from which address a call came, and no other caller", async () => {
+    const seen: string[] = [];
+    const mesh = await start({
+      async read(_, { clientAddress }) {
+        seen.push(clientAddress);
+        return probeResponse();
+      },
+    });
+    await mesh.probe.read(probeRequest(), mesh.call({ clientAddress: "192.0.2.7" }));
+    await mesh.probe.read(probeRequest(), mesh.call());
+    const orders = mesh.mesh("orders");
+    const call = orders.background({ name: "test", timeoutMs: 8_000, clientAddress: "192.0.2.7" });
+    await orders.client(ProbeService).read(probeRequest(), call);
+    expect(seen).toEqual(["192.0.2.7", "", ""]);
+  });
+
   test("verifies a token also where none is needed", async () => {
     const mesh = await start();
     const failure = await failureOf(mesh.probe.read(probeRequest(), mesh.call({ token: "not.a.token" })));

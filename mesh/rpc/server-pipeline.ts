@@ -119,13 +119,15 @@ function authorizeCaller({ state }: ServedCall): void {
     : meshFailure("NOT_ALLOWED", `${info.name} is not open to ${state.user?.kind ?? state.caller}`);
 }
 
-function makeContext({ state, endReason }: ServedCall): CallContext {
+function makeContext(call: ServedCall): CallContext {
+  const { state, endReason } = call;
   // The token may have been verified after the call had ended.
   if (endReason !== undefined) throw endReason;
   const { caller, token, user, trace, deadline, route } = state;
   const method = route.method.info;
   const log = () => route.log.child({ traceId: trace.traceId });
-  state.context = new CallContext({ method, deadline, caller, token, user, trace, log });
+  const clientAddress = () => clientAddressOf(call);
+  state.context = new CallContext({ method, deadline, caller, token, user, trace, clientAddress, log });
   return state.context;
 }
 
@@ -156,10 +158,15 @@ function placesFor({ caller, route }: CallState): CallPlaces {
 }
 
 /** Whose share a stream takes: the user's; without one that of the address the gateway names, or of the calling service. */
-function principalOf({ state, metadata }: ServedCall): Principal {
-  if (state.user !== undefined) return { key: state.user.id, share: MAX_STREAMS_PER_USER };
-  const address = state.caller === GATEWAY_WORKLOAD ? (text(metadata.get(CLIENT_ADDRESS_KEY)[0]) ?? "") : "";
-  return { key: `${state.caller} ${address}`, share: state.route.parts.streamsPerClient };
+function principalOf(call: ServedCall): Principal {
+  const { caller, user, route } = call.state;
+  if (user !== undefined) return { key: user.id, share: MAX_STREAMS_PER_USER };
+  return { key: `${caller} ${clientAddressOf(call)}`, share: route.parts.streamsPerClient };
+}
+
+/** The gateway alone is believed; it lets nobody outside say so. */
+function clientAddressOf({ state, metadata }: ServedCall): string {
+  return state.caller === GATEWAY_WORKLOAD ? (text(metadata.get(CLIENT_ADDRESS_KEY)[0]) ?? "") : "";
 }
 
 // --- validate: the shape that the contract states, before anything is done ------------------------------------------

@@ -178,6 +178,7 @@ function backgroundCall(
     signal,
     caller: "",
     user: undefined,
+    clientAddress: "",
     trace: { traceId: zeros, spanId: zeros.slice(16), flags: 0 },
     log: silent,
     done: () => {},
