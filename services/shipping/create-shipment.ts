@@ -2,6 +2,7 @@ import type { CreateShipmentRequest, CreateShipmentResponse } from "#gen/shop/sh
 import type { Address } from "#gen/shop/type/v1/address.ts";
 import {
   expectSameRequest,
+  type Opened,
   type OwnTransaction,
   type RequestKey,
   requestKeyOf,
@@ -14,7 +15,7 @@ import { packGoods } from "./domain-packing.ts";
 import { fail, notServed, tooLarge } from "./errors.ts";
 import { shipmentMessage } from "./messages.ts";
 import * as store from "./store.ts";
-import { findMade, findShipmentOf, insertShipment } from "./store-write.ts";
+import { bookedStatements, insertShipment, readBooked } from "./store-write.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -26,32 +27,29 @@ export const createShipment =
   (deps: Deps) =>
   async (request: CreateShipmentRequest, call: Call): Promise<CreateShipmentResponse> => {
     const key = requestKeyOf(call, request);
-    const { shipment, booked } = await runChange(deps.db, call, async (tx) => {
-      const made = await findBooked(tx, request, key);
+    const book = async (tx: OwnTransaction, opened: Opened) => {
+      const made = await findBooked(tx, opened, key);
       if (made !== undefined) return { shipment: made, booked: false };
       const planned = planShipment(deps, request);
       insertShipment(tx, planned, key);
       return { shipment: planned, booked: true };
-    });
+    };
+    const { shipment, booked } = await runChange(deps.db, call, book, bookedStatements(key, request));
     if (booked) deps.sorter.wake();
     return { shipment: shipmentMessage(shipment) };
   };
 
 /** What the request booked before. Throws SHIPMENT_EXISTS when another one did. */
-async function findBooked(
-  tx: OwnTransaction,
-  request: CreateShipmentRequest,
-  key: RequestKey,
-): Promise<store.ShipmentRow | undefined> {
-  const [made, existing] = await Promise.all([findMade(tx, key), findShipmentOf(tx, request)]);
+async function findBooked(tx: OwnTransaction, opened: Opened, key: RequestKey): Promise<store.ShipmentRow | undefined> {
+  const { made, existingId } = readBooked(opened);
   if (made !== undefined) {
     // Where the address was erased its hash was too; the id alone is proof enough then.
     if (made.requestSha256 !== null) expectSameRequest(key, { requestSha256: made.requestSha256 });
     return store.getShipment(tx, made.id);
   }
-  if (existing === undefined) return undefined;
+  if (existingId === undefined) return undefined;
   const message = "The order has a shipment this way that another request made.";
-  throw fail("SHIPMENT_EXISTS", message, { shipment_id: existing });
+  throw fail("SHIPMENT_EXISTS", message, { shipment_id: existingId });
 }
 
 function planShipment({ clock, newId, network, openRate }: Deps, request: CreateShipmentRequest): store.ShipmentRow {

@@ -1,4 +1,4 @@
-import type { OwnTransaction, Queryable, RequestKey } from "#mesh/postgres/index.ts";
+import type { Opened, OwnTransaction, Queryable, RequestKey, TransactionOptions } from "#mesh/postgres/index.ts";
 import type { ParcelLine } from "./domain-packing.ts";
 import { isFinalParcel, type Scan } from "./domain-shipment.ts";
 import type { ShipmentRow } from "./store.ts";
@@ -9,25 +9,28 @@ export interface MadeShipment {
   readonly requestSha256: Buffer | null;
 }
 
-/** What a request made. */
-export async function findMade(db: Queryable, key: RequestKey): Promise<MadeShipment | undefined> {
-  const [row] = await db.query<MadeShipment>(
-    `select id, request_sha256 as "requestSha256" from shipments where principal = $1 and request_id = $2`,
-    [key.principal, key.requestId],
-  );
-  return row;
+/** What a request made, and what its order has this way: to be sent in the round trip in which a transaction begins. */
+export function bookedStatements(
+  key: RequestKey,
+  { orderId, returnId }: Pick<ShipmentRow, "orderId" | "returnId">,
+): TransactionOptions["opening"] {
+  return [
+    {
+      text: `select id, request_sha256 as "requestSha256" from shipments where principal = $1 and request_id = $2`,
+      values: [key.principal, key.requestId],
+    },
+    { text: "select id from shipments where order_id = $1 and return_id = $2", values: [orderId, returnId] },
+  ];
 }
 
-/** The shipment of an order to its buyer, or of one of its returns. */
-export async function findShipmentOf(
-  db: Queryable,
-  { orderId, returnId }: Pick<ShipmentRow, "orderId" | "returnId">,
-): Promise<string | undefined> {
-  const [row] = await db.query<{ readonly id: string }>(
-    "select id from shipments where order_id = $1 and return_id = $2",
-    [orderId, returnId],
-  );
-  return row?.id;
+/** Reads the rows of `bookedStatements`. */
+export function readBooked([made = [], existing = []]: Opened): {
+  readonly made: MadeShipment | undefined;
+  readonly existingId: string | undefined;
+} {
+  // The rows of the opening statements come in their order.
+  const [first] = existing as readonly { readonly id: string }[];
+  return { made: made[0] as MadeShipment | undefined, existingId: first?.id };
 }
 
 /** Books a shipment that is to be sorted, with the commit. Violates `shipments_by_request` and `shipments_one_a_way`. */
