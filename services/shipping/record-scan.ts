@@ -25,6 +25,7 @@ export const recordScan =
       checkDepot(deps, depot);
       const row = await store.lockShipmentOf(tx, parcelId);
       if (row === undefined) throw fail("PARCEL_NOT_FOUND", "There is no such parcel.");
+      tx.about(row.customerId);
       const scan = { kind: scanKindOf(request.kind), scanTime, recordTime, depot, note };
       const outcome = await takeIn(deps, tx, row, [{ parcelId, scan }]);
       changed = outcome.shipment;

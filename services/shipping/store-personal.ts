@@ -1,4 +1,5 @@
-import type { PersonalPlace, Queryable } from "#mesh/postgres/index.ts";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
+import { type PersonalPlace, type Queryable, storedAnswers } from "#mesh/postgres/index.ts";
 import { getShipments, type ShipmentRow } from "./store.ts";
 
 /** A customer's shipments in the order of their ids, from the one after `afterId` on. */
@@ -21,6 +22,10 @@ export async function listShipmentsOf(
   return ids.flatMap(({ id }) => rows.get(id) ?? []);
 }
 
+// What couriers wrote of who took a parcel in is as personal as where it went.
+const PERSONAL = `customer_id = $1 and (address is not null or exists (
+  select from parcels p join scans s on s.parcel_id = p.id where p.shipment_id = shipments.id and s.note <> ''))`;
+
 /** Where shipping holds something of a person. What is on its way keeps its address until it is where it ends. */
 export const personalPlaces: readonly PersonalPlace[] = [
   {
@@ -31,8 +36,11 @@ export const personalPlaces: readonly PersonalPlace[] = [
       const erased = await tx.query(
         `with due as (
            select id from shipments
-           where customer_id = $1 and address is not null and state in ('DELIVERED', 'RETURNED', 'CANCELLED')
+           where ${PERSONAL} and state in ('DELIVERED', 'RETURNED', 'CANCELLED')
            order by id limit $2 for update
+         ), notes as (
+           update scans set note = '' from parcels p join due on p.shipment_id = due.id
+           where scans.parcel_id = p.id and note <> ''
          )
          update shipments s set address = null, request_sha256 = null, version = version + 1
          from due where s.id = due.id
@@ -43,10 +51,12 @@ export const personalPlaces: readonly PersonalPlace[] = [
     },
     left: async (db, customerId) => {
       const [row] = await db.query<{ readonly count: bigint }>(
-        "select count(*) as count from shipments where customer_id = $1 and address is not null",
+        `select count(*) as count from shipments where ${PERSONAL}`,
         [customerId],
       );
       return Number(row?.count ?? 0n);
     },
   },
+  // Of scans, which tell of parcels that are somebody else's than who scans them.
+  storedAnswers("shipping.once_requests", [ShippingService]),
 ];

@@ -118,8 +118,8 @@ export function callersOf(shipping: () => TestShipping) {
   const tryScan = (
     parcelId: string,
     kind: ScanKind,
-    { depot = "", requestId = newId("req"), scanTime = shipping().clock.now() } = {},
-  ) => client().try.recordScan({ requestId, parcelId, kind: Scan_Kind[kind], scanTime, depot, note: "" }, as(courier));
+    { depot = "", requestId = newId("req"), scanTime = shipping().clock.now(), note = "" } = {},
+  ) => client().try.recordScan({ requestId, parcelId, kind: Scan_Kind[kind], scanTime, depot, note }, as(courier));
   return {
     client,
     as,
