@@ -37,7 +37,17 @@ const quietWithinMs = 6 * 60_000;
 const quietWithinPlantedMs = 30_000;
 const quietPollMs = 2_000;
 const readyWithinMs = 90_000;
-const services = ["cart", "catalog", "identity", "inventory", "orders", "payments", "shipping"];
+const services = [
+  "cart",
+  "catalog",
+  "identity",
+  "inventory",
+  "orders",
+  "payments",
+  "shipping",
+  "customers",
+  "notifications",
+];
 
 interface Run {
   readonly options: ChaosOptions;
