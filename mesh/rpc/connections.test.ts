@@ -54,10 +54,12 @@ describe("a listener with ten connections", () => {
   const log = createLogger({ workload: "test", instance: "1", version: "test", level: "silent" });
   let port: number;
   let certificates: Certificates;
+  let another: Certificates;
 
   async function listen(door: Door, keepalive = LISTENER_LIMITS.keepalive): Promise<void> {
     const authority = await createTestAuthority();
     certificates = await authority.issue("probe");
+    another = await authority.issue("another");
     const limits = { ...LISTENER_LIMITS, connections: 10, keepalive };
     const node = createMeshNode("probe", testConfig(), {
       log,
@@ -81,9 +83,9 @@ describe("a listener with ten connections", () => {
   }
 
   /** Opens a connection whose handshake is over, and that the server has taken up. */
-  async function secured(): Promise<TLSSocket> {
+  async function secured(of = certificates): Promise<TLSSocket> {
     const socket = connectTls({
-      ...contextOptions(certificates),
+      ...contextOptions(of),
       port,
       host: "127.0.0.1",
       ALPNProtocols: ["h2"],
@@ -114,10 +116,27 @@ describe("a listener with ten connections", () => {
 
   test("ends none for another that has proved itself", async () => {
     await listen("workloads");
-    const standing = await Promise.all(Array.from({ length: 10 }, secured));
+    const standing = await Promise.all(Array.from({ length: 10 }, (_, i) => secured(i < 5 ? certificates : another)));
     await ended(await silent());
     await expect(secured()).rejects.toThrow();
     expect(standing.filter(({ closed }) => closed)).toHaveLength(0);
+  });
+
+  test("has half of them for one workload", async () => {
+    await listen("workloads");
+    const standing = await Promise.all(Array.from({ length: 5 }, () => secured()));
+    await expect(secured()).rejects.toThrow();
+    await secured(another);
+    expect(standing.filter(({ closed }) => closed)).toHaveLength(0);
+    standing[0]?.destroy();
+    await expect
+      .poll(() =>
+        secured().then(
+          () => "taken",
+          () => "refused",
+        ),
+      )
+      .toBe("taken");
   });
 
   test("has the address pay that holds the most", { skip: process.platform !== "linux" }, async () => {

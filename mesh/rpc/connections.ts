@@ -2,8 +2,13 @@ import type { Socket } from "node:net";
 import { type TLSSocket, Server as TlsServer } from "node:tls";
 import type { Server } from "@grpc/grpc-js";
 import type { Logger } from "pino";
+import { workloadOf } from "#mesh/identity/spiffe.ts";
+import { sharedCeiling } from "#mesh/rpc/admission.ts";
 import type { Door } from "#mesh/rpc/credentials.ts";
 import { listenersOf } from "#mesh/rpc/listeners.ts";
+
+/** What one workload may have of all connections: whoever takes one over must not keep all others out. */
+const SHARE_OF_ONE = 0.5;
 
 /** How often it is told at most that connections are refused. */
 const TELL_EVERY_MS = 1_000;
@@ -20,9 +25,11 @@ export interface ConnectionBounds {
  * first call. When there are as many as may be, a further one takes the place of one that has not proved itself: the
  * oldest one of the address that has the most of them. Who keeps such connections open so loses them to whoever comes,
  * and who means it is through with its handshake long before it is the oldest. A connection that has proved itself is
- * never ended for another; when all have, the further one is closed as it comes.
+ * never ended for another; when all have, the further one is closed as it comes. Of those, one workload has half.
  */
 export function boundConnections(server: Server, bounds: ConnectionBounds, log: Pick<Logger, "warn">): void {
+  const proven = sharedCeiling(bounds.most);
+  const share = bounds.most * SHARE_OF_ONE;
   let told = false;
   const tell = (what: string): void => {
     if (told) return;
@@ -52,7 +59,15 @@ export function boundConnections(server: Server, bounds: ConnectionBounds, log: 
       all.delete(other);
       other.destroy();
     });
-    if (bounds.door === "workloads") listener.on("secureConnection", (socket: TLSSocket) => unproven.remove(socket));
+    if (bounds.door !== "workloads") continue;
+    listener.on("secureConnection", (socket: TLSSocket) => {
+      unproven.remove(socket);
+      if (socket.destroyed) return;
+      const place = proven.of({ key: workloadOf(socket.getPeerCertificate()) ?? "", share });
+      if (place.tryEnter()) return socket.once("close", () => place.leave());
+      tell("refused a further connection of one workload");
+      socket.destroy();
+    });
   }
 }
 

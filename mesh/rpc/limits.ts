@@ -24,7 +24,7 @@ export interface ListenerLimits {
   readonly streams: number;
   /** Of them, those without a user from one address, or of one calling service. */
   readonly streamsPerClient: number;
-  /** Connections at a time, those in the middle of their handshake among them. Every caller needs one or two. */
+  /** Connections at a time, those in the middle of their handshake among them; one workload has half. Every caller needs one or two. */
   readonly connections: number;
   /** How long a connection lives until its caller is to make another one; undefined for ever. Milliseconds. */
   readonly connectionAgeMs: number | undefined;
