@@ -194,7 +194,7 @@ describe("with the operator's command", () => {
       code: status.PERMISSION_DENIED,
     });
     expect(await shopmesh("admin", "grant", ada.email, "warehouse")).toMatchObject({ code: 0 });
-    const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password };
+    const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password, deviceToken: "" };
     const { tokens } = await ask(clients.identity, "signIn", signIn);
     ada.token = tokens?.accessToken ?? "";
     const before = await stockOf(clients, sku);
@@ -208,7 +208,7 @@ describe("with the operator's command", () => {
 
   test("takes goods and money of an order back, and undoes another that is sold", async () => {
     expect(await shopmesh("admin", "grant", ada.email, "admin")).toMatchObject({ code: 0 });
-    const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password };
+    const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password, deviceToken: "" };
     const { tokens } = await ask(clients.identity, "signIn", signIn);
     ada.token = tokens?.accessToken ?? "";
     const before = await stockOf(clients, sku);
@@ -264,7 +264,7 @@ describe("after a restart on the same folder", () => {
     expect(restarted.output.text()).not.toContain("loaded the sample catalogue");
     expect(await stockOf(clients, sku)).toEqual(before);
 
-    const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password };
+    const signIn = { requestId: randomUUID(), email: ada.email, password: ada.password, deviceToken: "" };
     const { tokens } = await ask(clients.identity, "signIn", signIn);
     ada.token = tokens?.accessToken ?? "";
     const list = { customerId: "", state: Order_State.UNSPECIFIED, pageSize: 0, pageToken: "" };

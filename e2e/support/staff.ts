@@ -28,7 +28,8 @@ export async function createStaff({ address, operator }: FaultShop): Promise<Sta
   const output = { colour: false, write: () => {} };
   await adminGrant({ mesh: operator, who: email, roleName: "admin", output });
   const signIn = async (): Promise<void> => {
-    const { tokens } = await call(IdentityServiceService.signIn, { requestId: randomUUID(), email, password });
+    const request = { requestId: randomUUID(), email, password, deviceToken: "" };
+    const { tokens } = await call(IdentityServiceService.signIn, request);
     token = tokens?.accessToken;
   };
   await signIn();

@@ -21,8 +21,11 @@ export const KEY_FETCH_TIMEOUT_MS = 2_000;
 const MIN_FETCH_INTERVAL_MS = 5_000;
 /** From this age on, keys are fetched anew when they are used, and nobody waits for that. */
 const REFRESH_AGE_MS = 300_000;
-/** A key that was withdrawn is trusted no longer than this, as long as the source can be asked. */
-const MAX_AGE_MS = 600_000;
+/**
+ * A key that was withdrawn is trusted no longer than this, as long as the source can be asked; and a key that was
+ * published this long ago is known to everybody who verifies.
+ */
+export const KEYS_MAX_AGE_MS = 600_000;
 /** How long, and of how many, it is remembered that the source has no such key; the oldest give way. */
 const UNKNOWN_KEY_MS = 60_000;
 const MAX_UNKNOWN_KEYS = 100;
@@ -55,7 +58,7 @@ export function createKeyRing(source: SigningKeySource, log: Logger, nowMs: () =
       // An old key is better than none: while identity is away, sessions go on.
       if (fetched.failure !== undefined && fetched.wereAskedForLately()) return known;
       const refreshed = fetched.refresh().catch(() => undefined);
-      if (ageMs < MAX_AGE_MS) return known;
+      if (ageMs < KEYS_MAX_AGE_MS) return known;
       await refreshed;
       return fetched.keys.get(kid);
     },

@@ -2,6 +2,7 @@ import type { Clock } from "#mesh/clock.ts";
 import type { Database } from "#mesh/postgres/index.ts";
 import type { Call, User } from "#mesh/rpc/call.ts";
 import type { Passwords } from "./passwords.ts";
+import type { Secrets } from "./secrets.ts";
 import type { Signer } from "./signing-keys.ts";
 
 /** What the handlers work with. */
@@ -10,6 +11,7 @@ export interface Deps {
   readonly clock: Clock;
   readonly newId: (prefix: string) => string;
   readonly passwords: Passwords;
+  readonly secrets: Secrets;
   readonly signer: Signer;
 }
 

@@ -1,17 +1,26 @@
 import { describe, expect, test } from "vitest";
-import { normalizeEmail, planRefresh, type SessionState, type TokenState } from "./domain.ts";
+import { normalizeEmail, planRefresh, REFRESH_GRACE_MS, type SessionState, type TokenState } from "./domain.ts";
 
 const now = new Date("2026-06-01T12:00:00Z");
 const later = new Date("2026-07-01T12:00:00Z");
-const session: SessionState = { generation: 3, refreshRequestId: "r3", expireTime: later, revoked: false };
+const session: SessionState = {
+  ...{ generation: 3, refreshRequestId: "r3", refreshTime: now },
+  ...{ expireTime: later, revoked: false },
+};
 const token = (generation: number): TokenState => ({ generation });
 
 describe("planRefresh", () => {
   test("the session's token leads to the next generation", () => {
-    expect(planRefresh(session, token(3), "r4", now)).toEqual({ kind: "issue", generation: 4, replay: false });
+    expect(planRefresh(session, token(3), "r4", now)).toEqual({ kind: "advance", generation: 4 });
   });
   test("the token before is good for the request that used it, whose answer may be lost", () => {
-    expect(planRefresh(session, token(2), "r3", now)).toEqual({ kind: "issue", generation: 3, replay: true });
+    expect(planRefresh(session, token(2), "r3", now)).toEqual({ kind: "repeat" });
+    const still = new Date(now.getTime() + REFRESH_GRACE_MS - 1);
+    expect(planRefresh(session, token(2), "r3", still)).toEqual({ kind: "repeat" });
+  });
+  test("the token before ends the session when its request comes again late", () => {
+    const late = new Date(now.getTime() + REFRESH_GRACE_MS);
+    expect(planRefresh(session, token(2), "r3", late)).toEqual({ kind: "revoke" });
   });
   test("the token before ends the session when anybody else comes with it", () => {
     expect(planRefresh(session, token(2), "other", now)).toEqual({ kind: "revoke" });

@@ -1,6 +1,5 @@
 import { IdentityService } from "#gen/shop/identity/v1/identity_service.contract.ts";
 import type {
-  GetSigningKeysResponse,
   ListSessionsRequest,
   ListSessionsResponse,
   RevokeSessionRequest,
@@ -10,17 +9,19 @@ import type {
 } from "#gen/shop/identity/v1/identity_service.ts";
 import type { Handlers } from "#mesh/contract/contract.ts";
 import { failures } from "#mesh/contract/errors.ts";
-import { TOKEN_ALGORITHM } from "#mesh/identity/key-ring.ts";
 import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodeIdToken, pageById } from "#mesh/rpc/page-token.ts";
+import { changePassword } from "./change-password.ts";
 import { type Deps, userOf } from "./deps.ts";
+import { listSecurityEvents, recordEvent } from "./events.ts";
 import { eraseCustomerData, exportCustomerData } from "./personal-data.ts";
 import { refreshSession } from "./refresh-session.ts";
 import { grantRole, revokeRole } from "./roles.ts";
 import { sessionMessage } from "./sessions.ts";
-import { changePassword, createGuest, signIn, signUp } from "./sign-in.ts";
-import { currentKeys } from "./signing-keys.ts";
+import { signIn } from "./sign-in.ts";
+import { createGuest, signUp } from "./sign-up.ts";
+import { getSigningKeys, rotateSigningKey } from "./signing-key-handlers.ts";
 import * as store from "./store.ts";
 
 const fail = failures(IdentityService);
@@ -38,7 +39,9 @@ export function identityHandlers(deps: Deps): Handlers<typeof IdentityService> {
     changePassword: changePassword(deps),
     listSessions: listSessions(deps),
     revokeSession: revokeSession(deps),
+    listSecurityEvents: listSecurityEvents(deps),
     getSigningKeys: getSigningKeys(deps),
+    rotateSigningKey: rotateSigningKey(deps),
     grantRole: grantRole(deps),
     revokeRole: revokeRole(deps),
     exportCustomerData: exportCustomerData(deps),
@@ -68,27 +71,15 @@ const listSessions =
   };
 
 const revokeSession =
-  ({ db, clock }: Deps) =>
+  (deps: Deps) =>
   async (request: RevokeSessionRequest, call: Call): Promise<RevokeSessionResponse> => {
+    const { db, clock } = deps;
     const { id: userId } = userOf(call);
+    const { sessionId } = request;
     return once(db, call, request, clock, async (tx) => {
-      const revoked = await store.revokeSession(tx, { id: request.sessionId, userId, now: clock.now() });
-      if (!revoked) throw fail("SESSION_NOT_FOUND", "You have no such session, or it has ended.");
+      const revoked = await store.revokeSession(tx, { id: sessionId, userId, now: clock.now() });
+      if (revoked) await recordEvent(deps, tx, call, { kind: "session_revoked", userId, sessionId });
+      else throw fail("SESSION_NOT_FOUND", "You have no such session, or it has ended.");
       return {};
     });
-  };
-
-const getSigningKeys =
-  ({ db, clock }: Deps) =>
-  async (): Promise<GetSigningKeysResponse> => {
-    const keys = await currentKeys(db, clock);
-    return {
-      keys: keys.map(({ id, x, createTime }) => ({
-        keyId: id,
-        algorithm: TOKEN_ALGORITHM,
-        curve: "Ed25519",
-        x,
-        createTime,
-      })),
-    };
   };

@@ -4,11 +4,13 @@ import { implement } from "#mesh/contract/contract.ts";
 import { meshFailure } from "#mesh/contract/errors.ts";
 import { newId } from "#mesh/ids.ts";
 import { createMesh } from "#mesh/mesh.ts";
-import { migrate, openDatabase, startOnceSweep } from "#mesh/postgres/index.ts";
+import { migrate, openDatabase, sealingKey, startOnceSweep } from "#mesh/postgres/index.ts";
 import { identityHandlers } from "./handlers.ts";
+import { startKeyRotation } from "./key-rotation.ts";
 import { createPasswords } from "./passwords.ts";
-import { startSessionSweep } from "./session-sweep.ts";
+import { createSecrets } from "./secrets.ts";
 import { openSigner, publicKeys } from "./signing-keys.ts";
+import { startSweeps } from "./sweep.ts";
 
 const mesh = createMesh("identity", readMeshConfig());
 const { clock, log } = mesh;
@@ -19,14 +21,19 @@ const passwords = await createPasswords(() =>
   meshFailure("OVERLOADED", "Too many people sign in at this moment.", { retryDelayMs: 1_000 }),
 );
 const signer = await openSigner(db, clock, newId);
-const sweeps = [startSessionSweep({ db, clock, log }), startOnceSweep({ db, clock, log })];
+const deps = { db, clock, newId, passwords, signer, secrets: createSecrets(await sealingKey(db)) };
+const background = [
+  ...startSweeps({ db, clock, log }),
+  startOnceSweep({ db, clock, log }),
+  startKeyRotation({ ...deps, log }),
+];
 
 await mesh.serve({
-  services: [implement(IdentityService, identityHandlers({ db, clock, newId, passwords, signer }))],
+  services: [implement(IdentityService, identityHandlers(deps))],
   signingKeys: { keys: () => publicKeys(db, clock) },
   queues: [db],
   close: async () => {
-    await Promise.all(sweeps.map((sweep) => sweep.close()));
+    await Promise.all(background.map((work) => work.close()));
     await db.close();
   },
 });

@@ -4,6 +4,7 @@ import { Role, type Session } from "#gen/shop/identity/v1/session.ts";
 import { newId } from "#mesh/ids.ts";
 import { anonymous, type Caller, person, testOnce, workload } from "#testing/once.ts";
 import type { Passwords } from "./passwords.ts";
+import { PUBLISH_AHEAD_MS } from "./signing-keys.ts";
 import { listRoles } from "./store.ts";
 import { type IdentityShop, opened, PASSWORD, peopleOf, someone, startIdentity } from "./testing/identity.ts";
 
@@ -103,7 +104,7 @@ testOnce(IdentityService, () => shop.mesh, {
       const [email, another] = [someone(), someone()];
       await signUp(email);
       await signUp(another);
-      const request = { requestId, email, password: PASSWORD };
+      const request = { requestId, email, password: PASSWORD, deviceToken: "" };
       return {
         request,
         other: () => ({ ...request, email: another }),
@@ -137,6 +138,8 @@ testOnce(IdentityService, () => shop.mesh, {
   },
   changePassword: {
     callers: members,
+    // The device's token is made anew.
+    answer: ({ revokedSessions }) => revokedSessions,
     prepare: async ({ user }, requestId) => {
       const email = await emailOf(user?.id);
       await signIn(email);
@@ -194,6 +197,19 @@ testOnce(IdentityService, () => shop.mesh, {
         meanwhile: () => grant(user.id, Role.SUPPORT),
         effect: () => listRoles(db(), user.id),
         once: ["courier"],
+      };
+    },
+  },
+  rotateSigningKey: {
+    callers: () => [workload("operator")],
+    prepare: async (_, requestId) => {
+      // The key of the case before signs by then.
+      shop.clock.advance(PUBLISH_AHEAD_MS);
+      const before = await count("signing_keys");
+      return {
+        request: { requestId },
+        effect: async () => (await count("signing_keys")) - before,
+        once: 1,
       };
     },
   },

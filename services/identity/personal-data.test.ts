@@ -45,7 +45,14 @@ test("who somebody is and when they signed in is given out, and no secret", asyn
   await grant(userId);
   opened(await signIn(email));
   const records = await exported(userId);
-  expect(records.map(({ kind }) => kind)).toEqual(["user", "session", "session"]);
+  expect(records.map(({ kind }) => kind)).toEqual([
+    "user",
+    "session",
+    "session",
+    "security_event",
+    "security_event",
+    "security_event",
+  ]);
   expect(records[0]?.value).toMatchObject({ id: userId, kind: "customer", email, roles: ["support"] });
   expect(records[1]?.value).toMatchObject({ id: session.id, createTime: "2026-06-01T12:00:00.000Z" });
   expect(JSON.stringify(records)).not.toMatch(/password|hash|token/i);
@@ -58,17 +65,25 @@ test("nothing is left of somebody erased but their id, and nobody gets in as the
   const first = opened(await signUp(email, requestId));
   await grant(first.userId);
   const second = opened(await signIn(email));
+  const home = "192.0.2.44";
+  const device = second.deviceToken;
+  for (const deviceToken of ["", device]) await signIn(email, "wrong password", { deviceToken, from: home });
+  const wrong = { requestId: randomUUID(), currentPassword: "wrong password", newPassword: "another long password" };
+  await identity().try.changePassword(wrong, as(second));
   const erasures = await erase(first.userId);
   expect(
     Object.fromEntries(erasures.map(({ place, erasedCount, leftCount }) => [place, [erasedCount, leftCount]])),
   ).toEqual({
+    "identity.failed_attempts": [4n, 0n],
     "identity.users": [1n, 0n],
     "identity.user_roles": [1n, 0n],
     "identity.sessions": [2n, 0n],
+    // Sign-up, the role, sign-in, two that failed, and a change of the password.
+    "identity.security_events": [6n, 0n],
     // Sign-up, sign-in and the role.
     "identity.once_requests": [3n, 0n],
   });
-  expect(await findTraces(shop.database.db, [email])).toEqual([]);
+  expect(await findTraces(shop.database.db, [email, home])).toEqual([]);
   const rows = await shop.database.db.query(`select email, password_hash from users where id = $1`, [first.userId]);
   expect(rows).toEqual([{ email: null, password_hash: null }]);
 
@@ -119,7 +134,7 @@ test("of sign-ins and an erasure at once, no session is left that can be refresh
       erase(userId, requestId).then(() => undefined),
     ]);
     // One that began before may have come after: asked again, it goes as well.
-    const [, , sessions] = await erase(userId, requestId);
+    const sessions = (await erase(userId, requestId)).find(({ place }) => place === "identity.sessions");
     expect(sessions).toMatchObject({ place: "identity.sessions", leftCount: 0n });
     for (const result of results) {
       if (result?.ok !== true) continue;

@@ -8,7 +8,7 @@ import { everyRow, personalRecord } from "#mesh/personal-data.ts";
 import { erasePersonalData } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Deps } from "./deps.ts";
-import { exportSessions, exportUser, personalPlaces } from "./store-erasure.ts";
+import { exportEvents, exportSessions, exportUser, personalPlaces } from "./store-erasure.ts";
 
 export const exportCustomerData = ({ db }: Pick<Deps, "db">) =>
   async function* ({ customerId: userId }: ExportCustomerDataRequest): AsyncGenerator<ExportCustomerDataResponse> {
@@ -17,10 +17,13 @@ export const exportCustomerData = ({ db }: Pick<Deps, "db">) =>
     for await (const session of everyRow((afterId, limit) => exportSessions(db, { userId, afterId, limit }))) {
       yield { record: personalRecord("session", session.id, session) };
     }
+    for await (const event of everyRow((afterId, limit) => exportEvents(db, { userId, afterId, limit }))) {
+      yield { record: personalRecord("security_event", event.id, event) };
+    }
   };
 
 export const eraseCustomerData =
-  ({ db }: Pick<Deps, "db">) =>
+  ({ db, secrets, clock, newId }: Deps) =>
   async (request: EraseCustomerDataRequest, call: Call): Promise<EraseCustomerDataResponse> => ({
-    erasures: await erasePersonalData(db, call, request, personalPlaces),
+    erasures: await erasePersonalData(db, call, request, personalPlaces(secrets, clock, newId)),
   });

@@ -8,6 +8,16 @@ create table erased_records (
   constraint erased_records_pkey PRIMARY KEY (request_id, place)
 );
 
+create table failed_attempts (
+  account text not null,
+  origin text not null,
+  level double precision not null,
+  update_time timestamptz not null,
+  drain_time timestamptz not null,
+  constraint failed_attempts_pkey PRIMARY KEY (account, origin)
+);
+CREATE INDEX failed_attempts_by_drain_time ON failed_attempts USING btree (drain_time);
+
 create table once_requests (
   method text not null,
   principal text not null,
@@ -46,6 +56,22 @@ create table sealing_key (
   constraint sealing_key_one_check CHECK (one)
 );
 
+create table security_events (
+  id text not null,
+  kind text not null,
+  create_time timestamptz not null,
+  user_id text,
+  session_id text,
+  client_address text,
+  actor text,
+  role text,
+  known_device boolean not null,
+  constraint security_events_pkey PRIMARY KEY (id)
+);
+CREATE INDEX security_events_by_create_time ON security_events USING btree (create_time);
+CREATE INDEX security_events_by_user ON security_events USING btree (user_id, id DESC);
+CREATE INDEX security_events_by_user_and_kind ON security_events USING btree (user_id, kind, create_time);
+
 create table sessions (
   id text not null,
   user_id text not null,
@@ -68,6 +94,7 @@ create table signing_keys (
   d text not null,
   create_time timestamptz not null,
   retire_time timestamptz,
+  sign_time timestamptz not null default now(),
   constraint signing_keys_pkey PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX signing_keys_one_active ON signing_keys USING btree ((true)) WHERE retire_time IS NULL;

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { SecurityEvent_Kind } from "#gen/shop/identity/v1/security_event.ts";
 import { newId } from "#mesh/ids.ts";
+import { REFRESH_GRACE_MS } from "./domain.ts";
 import { type IdentityShop, opened, PASSWORD, peopleOf, someone, startIdentity } from "./testing/identity.ts";
 
 let shop: IdentityShop;
@@ -11,6 +13,11 @@ beforeAll(async () => {
 });
 
 afterAll(() => shop.close());
+
+function refreshTokenOf(result: Awaited<ReturnType<typeof refresh>>): string {
+  if (!result.ok) throw result.error;
+  return result.value.tokens?.refreshToken ?? "";
+}
 
 describe("refreshing", () => {
   test("gives new tokens of the same session, and the old one is used up", async () => {
@@ -30,20 +37,68 @@ describe("refreshing", () => {
     expect(await refresh(next.value.tokens?.refreshToken ?? "")).toMatchObject({ ok: false });
   });
 
-  test("a lost answer can be asked for again, and the lost token is worth nothing", async () => {
+  test("a lost answer can be asked for again, and again, and holds the same refresh token", async () => {
     const { tokens } = opened(await signUp(someone()));
     const requestId = randomUUID();
-    const lost = await refresh(tokens.refreshToken, requestId);
-    const again = await refresh(tokens.refreshToken, requestId);
-    if (!lost.ok || !again.ok) throw new Error("it was refused");
-    expect(await refresh(lost.value.tokens?.refreshToken ?? "")).toMatchObject({ ok: false });
-    expect(await refresh(again.value.tokens?.refreshToken ?? "")).toMatchObject({ ok: true });
+    const answers = await Promise.all(Array.from({ length: 5 }, () => refresh(tokens.refreshToken, requestId)));
+    const made = new Set(answers.map(refreshTokenOf));
+    expect(made.size).toBe(1);
+    // Copies that come late take nothing from whoever had the first answer.
+    const [token = ""] = made;
+    const next = refreshTokenOf(await refresh(token));
+    expect(await refresh(next)).toMatchObject({ ok: true });
+  });
+
+  test("a request that comes again ten minutes later ends the session", async () => {
+    const { tokens } = opened(await signUp(someone()));
+    const requestId = randomUUID();
+    const next = refreshTokenOf(await refresh(tokens.refreshToken, requestId));
+    shop.clock.advance(REFRESH_GRACE_MS);
+    expect(await refresh(tokens.refreshToken, requestId)).toMatchObject({ ok: false });
+    expect(await refresh(next)).toMatchObject({ ok: false });
+  });
+
+  test("a thief with the whole request has what its maker has, and the second of them to use it ends the session", async () => {
+    for (const thiefComes of ["first", "second"]) {
+      const { userId, session, tokens } = opened(await signUp(someone()));
+      const requestId = randomUUID();
+      const ours = refreshTokenOf(await refresh(tokens.refreshToken, requestId));
+      const stolen = refreshTokenOf(await refresh(tokens.refreshToken, requestId));
+      const [first, second] = thiefComes === "first" ? [stolen, ours] : [ours, stolen];
+      const won = refreshTokenOf(await refresh(first));
+      expect(await refresh(second)).toMatchObject({ ok: false, error: { reason: "REFRESH_TOKEN_INVALID" } });
+      expect(await refresh(won)).toMatchObject({ ok: false, error: { reason: "REFRESH_TOKEN_INVALID" } });
+      const { events } = await identity().listSecurityEvents(
+        { userId: "", pageSize: 1, pageToken: "" },
+        as({ userId, session }),
+      );
+      expect(events).toMatchObject([{ kind: SecurityEvent_Kind.REFRESH_TOKEN_REUSED, sessionId: session.id }]);
+    }
+  });
+
+  test("a refresh that is cut off half-way leaves the token as it was", async () => {
+    const { tokens } = opened(await signUp(someone()));
+    const blocker = await shop.database.db.session();
+    const requestId = randomUUID();
+    try {
+      await blocker.query("begin");
+      await blocker.query("lock table refresh_tokens in access exclusive mode");
+      const given = { requestId, refreshToken: tokens.refreshToken };
+      const cut = identity().try.refreshSession(given, shop.mesh.call({ timeoutMs: 400 }));
+      expect(await cut).toMatchObject({ ok: false, error: { code: "DEADLINE_EXCEEDED" } });
+    } finally {
+      await blocker.close();
+    }
+    const next = refreshTokenOf(await refresh(tokens.refreshToken));
+    expect(await refresh(next)).toMatchObject({ ok: true });
   });
 
   test("two at once with one token lead to one, and the session ends", async () => {
     const { tokens } = opened(await signUp(someone()));
     const results = await Promise.all([refresh(tokens.refreshToken), refresh(tokens.refreshToken)]);
-    expect(results.filter(({ ok }) => ok)).toHaveLength(1);
+    const won = results.filter(({ ok }) => ok);
+    expect(won).toHaveLength(1);
+    for (const result of won) expect(await refresh(refreshTokenOf(result))).toMatchObject({ ok: false });
   });
 
   test("a token expires with its session, thirty days on", async () => {

@@ -24,7 +24,7 @@ export async function openSession(
 }
 
 /** A new refresh token and the digest under which it is remembered. */
-export function newRefreshToken(): { readonly token: string; readonly sha256: Buffer } {
+function newRefreshToken(): { readonly token: string; readonly sha256: Buffer } {
   const token = randomBytes(REFRESH_TOKEN_BYTES).toString("base64url");
   return { token, sha256: digest(token) };
 }

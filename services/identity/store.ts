@@ -108,14 +108,19 @@ export async function getUser(db: Queryable, id: string): Promise<UserRow | unde
   );
 }
 
-/** Gives a user a role that it may have already. */
-export async function insertRole(tx: Queryable, userId: string, role: string): Promise<void> {
-  await tx.query(`insert into user_roles (user_id, role) values ($1, $2) on conflict do nothing`, [userId, role]);
+/** Gives a user a role that it may have already. Returns whether it had not. */
+export async function insertRole(tx: Queryable, userId: string, role: string): Promise<boolean> {
+  const rows = await tx.query(
+    `insert into user_roles (user_id, role) values ($1, $2) on conflict do nothing returning role`,
+    [userId, role],
+  );
+  return rows.length > 0;
 }
 
-/** Takes a role that a user may not have. */
-export async function deleteRole(tx: Queryable, userId: string, role: string): Promise<void> {
-  await tx.query(`delete from user_roles where user_id = $1 and role = $2`, [userId, role]);
+/** Takes a role that a user may not have. Returns whether it had. */
+export async function deleteRole(tx: Queryable, userId: string, role: string): Promise<boolean> {
+  const rows = await tx.query(`delete from user_roles where user_id = $1 and role = $2 returning role`, [userId, role]);
+  return rows.length > 0;
 }
 
 /** A user's roles, in the order of the alphabet. */
@@ -184,6 +189,17 @@ export async function insertToken(
        delete from refresh_tokens where session_id = $2 and generation = $3
      )
      insert into refresh_tokens (sha256, session_id, generation) values ($1, $2, $3)`,
+    [token.sha256, token.sessionId, token.generation],
+  );
+}
+
+/** Adds the refresh token of a session's generation. */
+export async function addToken(
+  tx: Queryable,
+  token: { readonly sha256: Buffer; readonly sessionId: string; readonly generation: number },
+): Promise<void> {
+  await tx.query(
+    `insert into refresh_tokens (sha256, session_id, generation) values ($1, $2, $3) on conflict do nothing`,
     [token.sha256, token.sessionId, token.generation],
   );
 }

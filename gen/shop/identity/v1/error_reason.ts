@@ -26,6 +26,13 @@ export const ErrorReason = {
   USER_NOT_FOUND: 5,
   /** USER_IS_GUEST - A guest cannot hold a role, and has no password. */
   USER_IS_GUEST: 6,
+  /**
+   * TOO_MANY_ATTEMPTS - Too many tries were wrong of late: for this address, from this device, or from where the call comes. Nothing tells
+   * whether the address is known, nor whether this try would have been right. `RetryInfo` says when the next one counts.
+   */
+  TOO_MANY_ATTEMPTS: 7,
+  /** ROTATION_UNDER_WAY - Another signing key has been published and does not sign yet. */
+  ROTATION_UNDER_WAY: 8,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -38,4 +45,6 @@ export namespace ErrorReason {
   export type SESSION_NOT_FOUND = typeof ErrorReason.SESSION_NOT_FOUND;
   export type USER_NOT_FOUND = typeof ErrorReason.USER_NOT_FOUND;
   export type USER_IS_GUEST = typeof ErrorReason.USER_IS_GUEST;
+  export type TOO_MANY_ATTEMPTS = typeof ErrorReason.TOO_MANY_ATTEMPTS;
+  export type ROTATION_UNDER_WAY = typeof ErrorReason.ROTATION_UNDER_WAY;
 }

@@ -39,7 +39,8 @@ export const IdentityService = {
     },
     /**
      * Makes a customer with an e-mail address and a password, and signs them in. Atomic.
-     * Fails with ALREADY_EXISTS `EMAIL_TAKEN`.
+     * Fails with ALREADY_EXISTS `EMAIL_TAKEN`, RESOURCE_EXHAUSTED `TOO_MANY_ATTEMPTS` when the caller's network address
+     * has come upon too many that are.
      *
      * @generated from rpc shop.identity.v1.IdentityService.SignUp
      */
@@ -56,11 +57,15 @@ export const IdentityService = {
       },
       errors: {
         EMAIL_TAKEN: "ALREADY_EXISTS",
+        TOO_MANY_ATTEMPTS: "RESOURCE_EXHAUSTED",
       },
     },
     /**
      * Opens a session for a customer.
-     * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID`, in the same time and words for a known and an unknown address.
+     * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID`, in the same time and words for a known and an unknown address, and
+     * with RESOURCE_EXHAUSTED `TOO_MANY_ATTEMPTS` after too many of those: with a good `device_token` only its own tries
+     * count; without one those of the network address, and of everybody else without one at that e-mail address. Each
+     * further wrong try makes the wait longer, up to an hour; one that is refused so was not looked at and counts nothing.
      *
      * @generated from rpc shop.identity.v1.IdentityService.SignIn
      */
@@ -77,11 +82,12 @@ export const IdentityService = {
       },
       errors: {
         CREDENTIALS_INVALID: "UNAUTHENTICATED",
+        TOO_MANY_ATTEMPTS: "RESOURCE_EXHAUSTED",
       },
     },
     /**
      * Exchanges a refresh token for new tokens of the same session. A refresh token works once; a call repeated with
-     * the same request_id replaces the tokens of the first answer, as long as those were not used.
+     * the same request_id within ten minutes gets the same refresh token again, as long as that was not used.
      * Fails with UNAUTHENTICATED `REFRESH_TOKEN_INVALID`. A token that was used before ends its whole session: either
      * its holder or somebody else has a copy.
      *
@@ -123,7 +129,8 @@ export const IdentityService = {
     },
     /**
      * Replaces the caller's password and ends all their other sessions. Atomic.
-     * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID` when the current password is wrong.
+     * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID` when the current password is wrong, and RESOURCE_EXHAUSTED
+     * `TOO_MANY_ATTEMPTS` when this session tried too many wrong ones. All device tokens from before are void.
      *
      * @generated from rpc shop.identity.v1.IdentityService.ChangePassword
      */
@@ -140,6 +147,7 @@ export const IdentityService = {
       },
       errors: {
         CREDENTIALS_INVALID: "UNAUTHENTICATED",
+        TOO_MANY_ATTEMPTS: "RESOURCE_EXHAUSTED",
       },
     },
     /**
@@ -181,8 +189,27 @@ export const IdentityService = {
       },
     },
     /**
-     * The public keys with which access tokens can be verified: the one in use, and those whose tokens may still be
-     * around. Answers may be kept for five minutes.
+     * Lists what happened that bears on who can act as whom, the newest first; kept for 400 days. Of failures and sign-ins
+     * of one user at most 60 of a kind are kept in an hour.
+     *
+     * @generated from rpc shop.identity.v1.IdentityService.ListSecurityEvents
+     */
+    listSecurityEvents: {
+      request: "shop.identity.v1.ListSecurityEventsRequest",
+      idempotency: "NO_SIDE_EFFECTS",
+      deadlineMs: 2000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: true,
+        roles: ["admin", "support"],
+        services: ["operator"],
+      },
+      errors: {},
+    },
+    /**
+     * The public keys with which access tokens can be verified: the one in use, the one that will be, and those whose
+     * tokens may still be around. Answers may be kept for ten minutes: a key is published fifteen before it signs.
      * Hedged: all calls of end users to a service wait for it while that service does not know the keys.
      *
      * @generated from rpc shop.identity.v1.IdentityService.GetSigningKeys
@@ -200,6 +227,28 @@ export const IdentityService = {
         services: [],
       },
       errors: {},
+    },
+    /**
+     * Makes another key sign tokens: it is published at once, and signs fifteen minutes later, when everybody has it. Keys
+     * change so by themselves every 90 days. No call is refused meanwhile.
+     * Fails with FAILED_PRECONDITION `ROTATION_UNDER_WAY`.
+     *
+     * @generated from rpc shop.identity.v1.IdentityService.RotateSigningKey
+     */
+    rotateSigningKey: {
+      request: "shop.identity.v1.RotateSigningKeyRequest",
+      idempotency: "IDEMPOTENT",
+      deadlineMs: 5000,
+      callers: {
+        anonymous: false,
+        guest: false,
+        customer: false,
+        roles: [],
+        services: ["operator"],
+      },
+      errors: {
+        ROTATION_UNDER_WAY: "FAILED_PRECONDITION",
+      },
     },
     /**
      * Gives a customer a role; having it already is success. It counts from the customer's next access token on.

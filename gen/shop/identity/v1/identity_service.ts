@@ -22,6 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp.ts";
 import { PersonalDataErasure, PersonalRecord } from "../../type/v1/personal_data.ts";
+import { SecurityEvent } from "./security_event.ts";
 import { Role, Session, Tokens } from "./session.ts";
 
 export const protobufPackage = "shop.identity.v1";
@@ -65,7 +66,14 @@ export interface SignUpResponse {
     | Session
     | undefined;
   /** The session's tokens. */
-  readonly tokens: Tokens | undefined;
+  readonly tokens:
+    | Tokens
+    | undefined;
+  /**
+   * Tells that this device has signed in as this customer, for 400 days or until the password changes. Keep it apart
+   * from the session, also after signing out, and send it with SignIn. It signs nobody in.
+   */
+  readonly deviceToken: string;
 }
 
 /** Asks for a session. */
@@ -76,6 +84,11 @@ export interface SignInRequest {
   readonly email: string;
   /** The password. */
   readonly password: string;
+  /**
+   * The one given to this device last, for this customer or any other; empty when there is none. One that is not good
+   * counts as none.
+   */
+  readonly deviceToken: string;
 }
 
 /** The new session. */
@@ -87,7 +100,14 @@ export interface SignInResponse {
     | Session
     | undefined;
   /** The session's tokens. */
-  readonly tokens: Tokens | undefined;
+  readonly tokens:
+    | Tokens
+    | undefined;
+  /**
+   * Tells that this device has signed in as this customer, for 400 days or until the password changes. Keep it apart
+   * from the session, also after signing out, and send it with SignIn. It signs nobody in.
+   */
+  readonly deviceToken: string;
 }
 
 /** Asks for new tokens. */
@@ -132,6 +152,8 @@ export interface ChangePasswordRequest {
 export interface ChangePasswordResponse {
   /** How many other sessions were ended. */
   readonly revokedSessions: number;
+  /** Takes the place of the device's token, which the change has made void. */
+  readonly deviceToken: string;
 }
 
 /** Asks for open sessions. */
@@ -162,6 +184,27 @@ export interface RevokeSessionRequest {
 export interface RevokeSessionResponse {
 }
 
+/** Asks for security events. */
+export interface ListSecurityEventsRequest {
+  /**
+   * Whose, `usr_…`; empty for the caller's own, and for all when the operator asks. Another than one's own wants the role
+   * `admin` or `support`, and finds nothing without it.
+   */
+  readonly userId: string;
+  /** At most so many; 0 stands for 20, the limit is 100. */
+  readonly pageSize: number;
+  /** The `next_page_token` of the page before, with the same user; empty for the first page. */
+  readonly pageToken: string;
+}
+
+/** One page of events. */
+export interface ListSecurityEventsResponse {
+  /** The newest first. */
+  readonly events: readonly SecurityEvent[];
+  /** Asks for the page after; empty on the last. */
+  readonly nextPageToken: string;
+}
+
 /** Asks for the public keys. */
 export interface GetSigningKeysRequest {
 }
@@ -183,7 +226,27 @@ export interface SigningKey {
   /** The public key, base64url without padding. */
   readonly x: string;
   /** When it was made. */
-  readonly createTime: Date | undefined;
+  readonly createTime:
+    | Date
+    | undefined;
+  /** From when on it signs. */
+  readonly signTime:
+    | Date
+    | undefined;
+  /** When another one signs in its place; unset while none is to. */
+  readonly retireTime: Date | undefined;
+}
+
+/** Asks for another signing key. */
+export interface RotateSigningKeyRequest {
+  /** Made by the caller, unique for this change. */
+  readonly requestId: string;
+}
+
+/** Another key is published. */
+export interface RotateSigningKeyResponse {
+  /** As GetSigningKeys has them now. */
+  readonly keys: readonly SigningKey[];
 }
 
 /** Asks to give a role. */
@@ -473,7 +536,7 @@ export const SignUpRequest: MessageFns<SignUpRequest> = {
 };
 
 function createBaseSignUpResponse(): SignUpResponse {
-  return { userId: "", session: undefined, tokens: undefined };
+  return { userId: "", session: undefined, tokens: undefined, deviceToken: "" };
 }
 
 export const SignUpResponse: MessageFns<SignUpResponse> = {
@@ -486,6 +549,9 @@ export const SignUpResponse: MessageFns<SignUpResponse> = {
     }
     if (message.tokens !== undefined) {
       Tokens.encode(message.tokens, writer.uint32(26).fork()).join();
+    }
+    if (message.deviceToken !== "") {
+      writer.uint32(34).string(message.deviceToken);
     }
     return writer;
   },
@@ -527,6 +593,14 @@ export const SignUpResponse: MessageFns<SignUpResponse> = {
             message.tokens = Tokens.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.deviceToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -551,12 +625,13 @@ export const SignUpResponse: MessageFns<SignUpResponse> = {
     message.tokens = (object.tokens !== undefined && object.tokens !== null)
       ? Tokens.fromPartial(object.tokens)
       : undefined;
+    message.deviceToken = object.deviceToken ?? "";
     return message;
   },
 };
 
 function createBaseSignInRequest(): SignInRequest {
-  return { requestId: "", email: "", password: "" };
+  return { requestId: "", email: "", password: "", deviceToken: "" };
 }
 
 export const SignInRequest: MessageFns<SignInRequest> = {
@@ -569,6 +644,9 @@ export const SignInRequest: MessageFns<SignInRequest> = {
     }
     if (message.password !== "") {
       writer.uint32(26).string(message.password);
+    }
+    if (message.deviceToken !== "") {
+      writer.uint32(34).string(message.deviceToken);
     }
     return writer;
   },
@@ -610,6 +688,14 @@ export const SignInRequest: MessageFns<SignInRequest> = {
             message.password = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.deviceToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -630,12 +716,13 @@ export const SignInRequest: MessageFns<SignInRequest> = {
     message.requestId = object.requestId ?? "";
     message.email = object.email ?? "";
     message.password = object.password ?? "";
+    message.deviceToken = object.deviceToken ?? "";
     return message;
   },
 };
 
 function createBaseSignInResponse(): SignInResponse {
-  return { userId: "", session: undefined, tokens: undefined };
+  return { userId: "", session: undefined, tokens: undefined, deviceToken: "" };
 }
 
 export const SignInResponse: MessageFns<SignInResponse> = {
@@ -648,6 +735,9 @@ export const SignInResponse: MessageFns<SignInResponse> = {
     }
     if (message.tokens !== undefined) {
       Tokens.encode(message.tokens, writer.uint32(26).fork()).join();
+    }
+    if (message.deviceToken !== "") {
+      writer.uint32(34).string(message.deviceToken);
     }
     return writer;
   },
@@ -689,6 +779,14 @@ export const SignInResponse: MessageFns<SignInResponse> = {
             message.tokens = Tokens.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.deviceToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -713,6 +811,7 @@ export const SignInResponse: MessageFns<SignInResponse> = {
     message.tokens = (object.tokens !== undefined && object.tokens !== null)
       ? Tokens.fromPartial(object.tokens)
       : undefined;
+    message.deviceToken = object.deviceToken ?? "";
     return message;
   },
 };
@@ -1033,13 +1132,16 @@ export const ChangePasswordRequest: MessageFns<ChangePasswordRequest> = {
 };
 
 function createBaseChangePasswordResponse(): ChangePasswordResponse {
-  return { revokedSessions: 0 };
+  return { revokedSessions: 0, deviceToken: "" };
 }
 
 export const ChangePasswordResponse: MessageFns<ChangePasswordResponse> = {
   encode(message: ChangePasswordResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.revokedSessions !== 0) {
       writer.uint32(8).int32(message.revokedSessions);
+    }
+    if (message.deviceToken !== "") {
+      writer.uint32(18).string(message.deviceToken);
     }
     return writer;
   },
@@ -1065,6 +1167,14 @@ export const ChangePasswordResponse: MessageFns<ChangePasswordResponse> = {
             message.revokedSessions = reader.int32();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.deviceToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1083,6 +1193,7 @@ export const ChangePasswordResponse: MessageFns<ChangePasswordResponse> = {
   fromPartial<I extends Exact<DeepPartial<ChangePasswordResponse>, I>>(object: I): ChangePasswordResponse {
     const message = createBaseChangePasswordResponse() as any;
     message.revokedSessions = object.revokedSessions ?? 0;
+    message.deviceToken = object.deviceToken ?? "";
     return message;
   },
 };
@@ -1331,6 +1442,152 @@ export const RevokeSessionResponse: MessageFns<RevokeSessionResponse> = {
   },
 };
 
+function createBaseListSecurityEventsRequest(): ListSecurityEventsRequest {
+  return { userId: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListSecurityEventsRequest: MessageFns<ListSecurityEventsRequest> = {
+  encode(message: ListSecurityEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.userId !== "") {
+      writer.uint32(10).string(message.userId);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSecurityEventsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSecurityEventsRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.userId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSecurityEventsRequest>, I>>(base?: I): ListSecurityEventsRequest {
+    return ListSecurityEventsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSecurityEventsRequest>, I>>(object: I): ListSecurityEventsRequest {
+    const message = createBaseListSecurityEventsRequest() as any;
+    message.userId = object.userId ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListSecurityEventsResponse(): ListSecurityEventsResponse {
+  return { events: [], nextPageToken: "" };
+}
+
+export const ListSecurityEventsResponse: MessageFns<ListSecurityEventsResponse> = {
+  encode(message: ListSecurityEventsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.events) {
+      SecurityEvent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSecurityEventsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSecurityEventsResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.events.push(SecurityEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSecurityEventsResponse>, I>>(base?: I): ListSecurityEventsResponse {
+    return ListSecurityEventsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSecurityEventsResponse>, I>>(object: I): ListSecurityEventsResponse {
+    const message = createBaseListSecurityEventsResponse() as any;
+    message.events = object.events?.map((e) => SecurityEvent.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
 function createBaseGetSigningKeysRequest(): GetSigningKeysRequest {
   return {};
 }
@@ -1430,7 +1687,15 @@ export const GetSigningKeysResponse: MessageFns<GetSigningKeysResponse> = {
 };
 
 function createBaseSigningKey(): SigningKey {
-  return { keyId: "", algorithm: "", curve: "", x: "", createTime: undefined };
+  return {
+    keyId: "",
+    algorithm: "",
+    curve: "",
+    x: "",
+    createTime: undefined,
+    signTime: undefined,
+    retireTime: undefined,
+  };
 }
 
 export const SigningKey: MessageFns<SigningKey> = {
@@ -1449,6 +1714,12 @@ export const SigningKey: MessageFns<SigningKey> = {
     }
     if (message.createTime !== undefined) {
       Timestamp.encode(toTimestamp(message.createTime), writer.uint32(42).fork()).join();
+    }
+    if (message.signTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.signTime), writer.uint32(50).fork()).join();
+    }
+    if (message.retireTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.retireTime), writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1506,6 +1777,22 @@ export const SigningKey: MessageFns<SigningKey> = {
             message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.signTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.retireTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1528,6 +1815,118 @@ export const SigningKey: MessageFns<SigningKey> = {
     message.curve = object.curve ?? "";
     message.x = object.x ?? "";
     message.createTime = object.createTime ?? undefined;
+    message.signTime = object.signTime ?? undefined;
+    message.retireTime = object.retireTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRotateSigningKeyRequest(): RotateSigningKeyRequest {
+  return { requestId: "" };
+}
+
+export const RotateSigningKeyRequest: MessageFns<RotateSigningKeyRequest> = {
+  encode(message: RotateSigningKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateSigningKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateSigningKeyRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RotateSigningKeyRequest>, I>>(base?: I): RotateSigningKeyRequest {
+    return RotateSigningKeyRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RotateSigningKeyRequest>, I>>(object: I): RotateSigningKeyRequest {
+    const message = createBaseRotateSigningKeyRequest() as any;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseRotateSigningKeyResponse(): RotateSigningKeyResponse {
+  return { keys: [] };
+}
+
+export const RotateSigningKeyResponse: MessageFns<RotateSigningKeyResponse> = {
+  encode(message: RotateSigningKeyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keys) {
+      SigningKey.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateSigningKeyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateSigningKeyResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(SigningKey.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RotateSigningKeyResponse>, I>>(base?: I): RotateSigningKeyResponse {
+    return RotateSigningKeyResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RotateSigningKeyResponse>, I>>(object: I): RotateSigningKeyResponse {
+    const message = createBaseRotateSigningKeyResponse() as any;
+    message.keys = object.keys?.map((e) => SigningKey.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2135,7 +2534,8 @@ export const IdentityServiceService = {
   },
   /**
    * Makes a customer with an e-mail address and a password, and signs them in. Atomic.
-   * Fails with ALREADY_EXISTS `EMAIL_TAKEN`.
+   * Fails with ALREADY_EXISTS `EMAIL_TAKEN`, RESOURCE_EXHAUSTED `TOO_MANY_ATTEMPTS` when the caller's network address
+   * has come upon too many that are.
    */
   signUp: {
     path: "/shop.identity.v1.IdentityService/SignUp" as const,
@@ -2148,7 +2548,10 @@ export const IdentityServiceService = {
   },
   /**
    * Opens a session for a customer.
-   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID`, in the same time and words for a known and an unknown address.
+   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID`, in the same time and words for a known and an unknown address, and
+   * with RESOURCE_EXHAUSTED `TOO_MANY_ATTEMPTS` after too many of those: with a good `device_token` only its own tries
+   * count; without one those of the network address, and of everybody else without one at that e-mail address. Each
+   * further wrong try makes the wait longer, up to an hour; one that is refused so was not looked at and counts nothing.
    */
   signIn: {
     path: "/shop.identity.v1.IdentityService/SignIn" as const,
@@ -2161,7 +2564,7 @@ export const IdentityServiceService = {
   },
   /**
    * Exchanges a refresh token for new tokens of the same session. A refresh token works once; a call repeated with
-   * the same request_id replaces the tokens of the first answer, as long as those were not used.
+   * the same request_id within ten minutes gets the same refresh token again, as long as that was not used.
    * Fails with UNAUTHENTICATED `REFRESH_TOKEN_INVALID`. A token that was used before ends its whole session: either
    * its holder or somebody else has a copy.
    */
@@ -2191,7 +2594,8 @@ export const IdentityServiceService = {
   },
   /**
    * Replaces the caller's password and ends all their other sessions. Atomic.
-   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID` when the current password is wrong.
+   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID` when the current password is wrong, and RESOURCE_EXHAUSTED
+   * `TOO_MANY_ATTEMPTS` when this session tried too many wrong ones. All device tokens from before are void.
    */
   changePassword: {
     path: "/shop.identity.v1.IdentityService/ChangePassword" as const,
@@ -2227,8 +2631,23 @@ export const IdentityServiceService = {
     responseDeserialize: (value: Buffer): RevokeSessionResponse => RevokeSessionResponse.decode(value),
   },
   /**
-   * The public keys with which access tokens can be verified: the one in use, and those whose tokens may still be
-   * around. Answers may be kept for five minutes.
+   * Lists what happened that bears on who can act as whom, the newest first; kept for 400 days. Of failures and sign-ins
+   * of one user at most 60 of a kind are kept in an hour.
+   */
+  listSecurityEvents: {
+    path: "/shop.identity.v1.IdentityService/ListSecurityEvents" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListSecurityEventsRequest): Buffer =>
+      Buffer.from(ListSecurityEventsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListSecurityEventsRequest => ListSecurityEventsRequest.decode(value),
+    responseSerialize: (value: ListSecurityEventsResponse): Buffer =>
+      Buffer.from(ListSecurityEventsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListSecurityEventsResponse => ListSecurityEventsResponse.decode(value),
+  },
+  /**
+   * The public keys with which access tokens can be verified: the one in use, the one that will be, and those whose
+   * tokens may still be around. Answers may be kept for ten minutes: a key is published fifteen before it signs.
    * Hedged: all calls of end users to a service wait for it while that service does not know the keys.
    */
   getSigningKeys: {
@@ -2241,6 +2660,22 @@ export const IdentityServiceService = {
     responseSerialize: (value: GetSigningKeysResponse): Buffer =>
       Buffer.from(GetSigningKeysResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetSigningKeysResponse => GetSigningKeysResponse.decode(value),
+  },
+  /**
+   * Makes another key sign tokens: it is published at once, and signs fifteen minutes later, when everybody has it. Keys
+   * change so by themselves every 90 days. No call is refused meanwhile.
+   * Fails with FAILED_PRECONDITION `ROTATION_UNDER_WAY`.
+   */
+  rotateSigningKey: {
+    path: "/shop.identity.v1.IdentityService/RotateSigningKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateSigningKeyRequest): Buffer =>
+      Buffer.from(RotateSigningKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateSigningKeyRequest => RotateSigningKeyRequest.decode(value),
+    responseSerialize: (value: RotateSigningKeyResponse): Buffer =>
+      Buffer.from(RotateSigningKeyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotateSigningKeyResponse => RotateSigningKeyResponse.decode(value),
   },
   /**
    * Gives a customer a role; having it already is success. It counts from the customer's next access token on.
@@ -2303,17 +2738,21 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
   createGuest: handleUnaryCall<CreateGuestRequest, CreateGuestResponse>;
   /**
    * Makes a customer with an e-mail address and a password, and signs them in. Atomic.
-   * Fails with ALREADY_EXISTS `EMAIL_TAKEN`.
+   * Fails with ALREADY_EXISTS `EMAIL_TAKEN`, RESOURCE_EXHAUSTED `TOO_MANY_ATTEMPTS` when the caller's network address
+   * has come upon too many that are.
    */
   signUp: handleUnaryCall<SignUpRequest, SignUpResponse>;
   /**
    * Opens a session for a customer.
-   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID`, in the same time and words for a known and an unknown address.
+   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID`, in the same time and words for a known and an unknown address, and
+   * with RESOURCE_EXHAUSTED `TOO_MANY_ATTEMPTS` after too many of those: with a good `device_token` only its own tries
+   * count; without one those of the network address, and of everybody else without one at that e-mail address. Each
+   * further wrong try makes the wait longer, up to an hour; one that is refused so was not looked at and counts nothing.
    */
   signIn: handleUnaryCall<SignInRequest, SignInResponse>;
   /**
    * Exchanges a refresh token for new tokens of the same session. A refresh token works once; a call repeated with
-   * the same request_id replaces the tokens of the first answer, as long as those were not used.
+   * the same request_id within ten minutes gets the same refresh token again, as long as that was not used.
    * Fails with UNAUTHENTICATED `REFRESH_TOKEN_INVALID`. A token that was used before ends its whole session: either
    * its holder or somebody else has a copy.
    */
@@ -2325,7 +2764,8 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
   signOut: handleUnaryCall<SignOutRequest, SignOutResponse>;
   /**
    * Replaces the caller's password and ends all their other sessions. Atomic.
-   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID` when the current password is wrong.
+   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID` when the current password is wrong, and RESOURCE_EXHAUSTED
+   * `TOO_MANY_ATTEMPTS` when this session tried too many wrong ones. All device tokens from before are void.
    */
   changePassword: handleUnaryCall<ChangePasswordRequest, ChangePasswordResponse>;
   /** Lists the caller's open sessions, the newest first. */
@@ -2333,11 +2773,22 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
   /** Ends one of the caller's sessions. Fails with NOT_FOUND `SESSION_NOT_FOUND`. */
   revokeSession: handleUnaryCall<RevokeSessionRequest, RevokeSessionResponse>;
   /**
-   * The public keys with which access tokens can be verified: the one in use, and those whose tokens may still be
-   * around. Answers may be kept for five minutes.
+   * Lists what happened that bears on who can act as whom, the newest first; kept for 400 days. Of failures and sign-ins
+   * of one user at most 60 of a kind are kept in an hour.
+   */
+  listSecurityEvents: handleUnaryCall<ListSecurityEventsRequest, ListSecurityEventsResponse>;
+  /**
+   * The public keys with which access tokens can be verified: the one in use, the one that will be, and those whose
+   * tokens may still be around. Answers may be kept for ten minutes: a key is published fifteen before it signs.
    * Hedged: all calls of end users to a service wait for it while that service does not know the keys.
    */
   getSigningKeys: handleUnaryCall<GetSigningKeysRequest, GetSigningKeysResponse>;
+  /**
+   * Makes another key sign tokens: it is published at once, and signs fifteen minutes later, when everybody has it. Keys
+   * change so by themselves every 90 days. No call is refused meanwhile.
+   * Fails with FAILED_PRECONDITION `ROTATION_UNDER_WAY`.
+   */
+  rotateSigningKey: handleUnaryCall<RotateSigningKeyRequest, RotateSigningKeyResponse>;
   /**
    * Gives a customer a role; having it already is success. It counts from the customer's next access token on.
    * Fails with NOT_FOUND `USER_NOT_FOUND`, FAILED_PRECONDITION `USER_IS_GUEST`.
@@ -2377,7 +2828,8 @@ export interface IdentityServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Makes a customer with an e-mail address and a password, and signs them in. Atomic.
-   * Fails with ALREADY_EXISTS `EMAIL_TAKEN`.
+   * Fails with ALREADY_EXISTS `EMAIL_TAKEN`, RESOURCE_EXHAUSTED `TOO_MANY_ATTEMPTS` when the caller's network address
+   * has come upon too many that are.
    */
   signUp(
     request: SignUpRequest,
@@ -2396,7 +2848,10 @@ export interface IdentityServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Opens a session for a customer.
-   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID`, in the same time and words for a known and an unknown address.
+   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID`, in the same time and words for a known and an unknown address, and
+   * with RESOURCE_EXHAUSTED `TOO_MANY_ATTEMPTS` after too many of those: with a good `device_token` only its own tries
+   * count; without one those of the network address, and of everybody else without one at that e-mail address. Each
+   * further wrong try makes the wait longer, up to an hour; one that is refused so was not looked at and counts nothing.
    */
   signIn(
     request: SignInRequest,
@@ -2415,7 +2870,7 @@ export interface IdentityServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Exchanges a refresh token for new tokens of the same session. A refresh token works once; a call repeated with
-   * the same request_id replaces the tokens of the first answer, as long as those were not used.
+   * the same request_id within ten minutes gets the same refresh token again, as long as that was not used.
    * Fails with UNAUTHENTICATED `REFRESH_TOKEN_INVALID`. A token that was used before ends its whole session: either
    * its holder or somebody else has a copy.
    */
@@ -2455,7 +2910,8 @@ export interface IdentityServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Replaces the caller's password and ends all their other sessions. Atomic.
-   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID` when the current password is wrong.
+   * Fails with UNAUTHENTICATED `CREDENTIALS_INVALID` when the current password is wrong, and RESOURCE_EXHAUSTED
+   * `TOO_MANY_ATTEMPTS` when this session tried too many wrong ones. All device tokens from before are void.
    */
   changePassword(
     request: ChangePasswordRequest,
@@ -2505,8 +2961,27 @@ export interface IdentityServiceClient extends Client {
     callback: (error: ServiceError | null, response: RevokeSessionResponse) => void,
   ): ClientUnaryCall;
   /**
-   * The public keys with which access tokens can be verified: the one in use, and those whose tokens may still be
-   * around. Answers may be kept for five minutes.
+   * Lists what happened that bears on who can act as whom, the newest first; kept for 400 days. Of failures and sign-ins
+   * of one user at most 60 of a kind are kept in an hour.
+   */
+  listSecurityEvents(
+    request: ListSecurityEventsRequest,
+    callback: (error: ServiceError | null, response: ListSecurityEventsResponse) => void,
+  ): ClientUnaryCall;
+  listSecurityEvents(
+    request: ListSecurityEventsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListSecurityEventsResponse) => void,
+  ): ClientUnaryCall;
+  listSecurityEvents(
+    request: ListSecurityEventsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListSecurityEventsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * The public keys with which access tokens can be verified: the one in use, the one that will be, and those whose
+   * tokens may still be around. Answers may be kept for ten minutes: a key is published fifteen before it signs.
    * Hedged: all calls of end users to a service wait for it while that service does not know the keys.
    */
   getSigningKeys(
@@ -2523,6 +2998,26 @@ export interface IdentityServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetSigningKeysResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes another key sign tokens: it is published at once, and signs fifteen minutes later, when everybody has it. Keys
+   * change so by themselves every 90 days. No call is refused meanwhile.
+   * Fails with FAILED_PRECONDITION `ROTATION_UNDER_WAY`.
+   */
+  rotateSigningKey(
+    request: RotateSigningKeyRequest,
+    callback: (error: ServiceError | null, response: RotateSigningKeyResponse) => void,
+  ): ClientUnaryCall;
+  rotateSigningKey(
+    request: RotateSigningKeyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RotateSigningKeyResponse) => void,
+  ): ClientUnaryCall;
+  rotateSigningKey(
+    request: RotateSigningKeyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RotateSigningKeyResponse) => void,
   ): ClientUnaryCall;
   /**
    * Gives a customer a role; having it already is success. It counts from the customer's next access token on.
