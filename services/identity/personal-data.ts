@@ -23,7 +23,7 @@ export const exportCustomerData = ({ db }: Pick<Deps, "db">) =>
   };
 
 export const eraseCustomerData =
-  ({ db, secrets, clock, newId }: Deps) =>
+  (deps: Deps) =>
   async (request: EraseCustomerDataRequest, call: Call): Promise<EraseCustomerDataResponse> => ({
-    erasures: await erasePersonalData(db, call, request, personalPlaces(secrets, clock, newId)),
+    erasures: await erasePersonalData(deps.db, call, request, personalPlaces(deps)),
   });
