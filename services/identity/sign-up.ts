@@ -6,7 +6,7 @@ import type {
   SignUpResponse,
 } from "#gen/shop/identity/v1/identity_service.ts";
 import { failures, isReason } from "#mesh/contract/errors.ts";
-import { isUniqueViolation, once, type Transaction } from "#mesh/postgres/index.ts";
+import { isUniqueViolation, type OnceTransaction, once, type Transaction } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { expectAttempt, noteFailure, noteSuccess, signInCounts, signUpCounts } from "./attempts.ts";
 import type { Deps } from "./deps.ts";
@@ -40,7 +40,7 @@ export const signUp =
     await expectAttempt(deps, counts);
     let passwordHash = await passwords.hash(request.password, call.signal);
     let first = false;
-    const sign = async (tx: Transaction): Promise<SignUpResponse> => {
+    const sign = async (tx: OnceTransaction): Promise<SignUpResponse> => {
       first = true;
       const userId = deps.newId("usr");
       tx.about(userId);
