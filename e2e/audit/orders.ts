@@ -8,7 +8,8 @@ const next: Readonly<Record<string, readonly string[]>> = {
   CONFIRMED: ["PAID", "CANCELLING"],
   PAID: ["SHIPPED", "CANCELLING"],
   SHIPPED: ["COMPLETED"],
-  CANCELLING: ["CANCELLED"],
+  // Back to where it was when its goods are loaded already.
+  CANCELLING: ["CANCELLED", "PAID", "SHIPPED"],
   REJECTED: [],
   COMPLETED: [],
   CANCELLED: [],

@@ -71,7 +71,8 @@ export async function startFaultShop(options: FaultShopOptions): Promise<FaultSh
   };
   const output = captureOutput();
   const settings = readSettings({}, { port: String(place.port), data: place.dataDir });
-  const own = { instances, postgresUrl: postgres.adminUrl() };
+  // Goods that nobody carries rest: an order that is paid has its shipment, and stays where it is.
+  const own = { instances, postgresUrl: postgres.adminUrl(), env: { ...process.env, SHOPMESH_COURIER: "off" } };
   const shop = await startShop({ ...settings, ...own, output, programsDir, reach: network.reach, restartPolicy }).catch(
     async (error: unknown) => {
       await close(undefined);

@@ -45,5 +45,13 @@ export async function startShopAt(
 ): Promise<{ readonly shop: Shop; readonly output: CapturedOutput }> {
   const output = captureOutput();
   const settings = readSettings({}, { port: String(place.port), data: place.dataDir });
-  return { shop: await startShop({ ...settings, output, programsDir, env: { ...process.env, ...env } }), output };
+  return {
+    shop: await startShop({
+      ...settings,
+      output,
+      programsDir,
+      env: { ...process.env, SHOPMESH_COURIER: "off", ...env },
+    }),
+    output,
+  };
 }

@@ -61,7 +61,8 @@ export async function withShop<T>(options: StartOptions, work: (bench: OwnShop) 
   const output = { colour: false, write: (text: string): void => void lines.push(text) };
   let shop: Shop | undefined;
   try {
-    shop = await startShop({ ...(await settingsFor(options.dataDir)), output, ...options });
+    const env = { ...process.env, SHOPMESH_COURIER: "off" };
+    shop = await startShop({ ...(await settingsFor(options.dataDir)), output, ...options, env });
     const bench = await describe(shop, options.dataDir);
     const failed = shop.failed.then((error) => Promise.reject(error));
     return await Promise.race([work(bench), failed]);

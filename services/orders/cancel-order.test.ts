@@ -120,8 +120,9 @@ describe("cancelling what is sold", () => {
     for (const answer of cancels) expect(orderOf(answer).state).toBe(Order_State.CANCELLING);
     const ended = await test.shop.until(paid.id, isAtRest);
     expect(ended).toMatchObject({ state: "CANCELLED", refunded: 3_490n });
-    expect(ended.history.slice(-4).map(({ note, actor }) => [note, actor])).toEqual([
+    expect(ended.history.slice(-5).map(({ note, actor }) => [note, actor])).toEqual([
       ["cancellation asked for: changed my mind", user.id],
+      ["shipment called off", "orders"],
       ["payment refunded", "orders"],
       ["stock was sold", "orders"],
       ["sold stock taken back", "orders"],

@@ -28,7 +28,14 @@ beforeEach(async () => {
 /** Holds stock for the order, as some process does. */
 async function holdStock(): Promise<void> {
   const saga = { ...order, step: "authorize_payment", reservationId: "res_1" } as const;
-  await advanceOrder(database.db, order, { saga, actor: "orders", note: "stock held", leaseMs: 60_000, delayMs: 0 });
+  await advanceOrder(database.db, order, {
+    saga,
+    actor: "orders",
+    note: "stock held",
+    errands: [],
+    leaseMs: 60_000,
+    delayMs: 0,
+  });
 }
 
 describe("a watch", () => {

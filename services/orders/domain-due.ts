@@ -27,8 +27,11 @@ function isUntouched({ dues, announced }: Saga): boolean {
   return dues === 0 && announced === 0;
 }
 
-/** What a paid order does next: what is due first, then the cart, then nothing. */
-export function nextPaidStep({ due: [first], cartCleared }: Pick<Saga, "due" | "cartCleared">): Step {
+/** What a paid order does next: its shipment, what is due first, then the cart, then nothing. */
+export function nextPaidStep(saga: Pick<Saga, "due" | "cartCleared" | "delivers" | "shipmentId">): Step {
+  const { due, cartCleared, delivers, shipmentId } = saga;
+  const [first] = due;
+  if (delivers && shipmentId === undefined) return "create_shipment";
   if (first === undefined) return cartCleared ? "done" : "clear_cart";
   return first.lines.length > 0 ? "restock" : "refund_payment";
 }
@@ -38,7 +41,7 @@ export function onPaidRequest(saga: Saga, event: SagaEvent): Move {
   switch (event.kind) {
     case "cancel_requested":
       if (saga.state !== "PAID" || !isUntouched(saga)) return undefined;
-      return { state: "CANCELLING", step: "refund_payment", note: "cancellation asked for" };
+      return { state: "CANCELLING", step: firstUndone(saga), note: "cancellation asked for" };
     case "return_announced": {
       if (event.amount < 0n || event.amount > refundable(saga) || !mayPromiseMore(saga)) return undefined;
       const promised = saga.promised + event.amount;
@@ -68,6 +71,12 @@ export function onPaidRequest(saga: Saga, event: SagaEvent): Move {
   }
 }
 
+/** What is undone first of a paid order: its shipment, of which it must be known whether there is one. */
+function firstUndone({ step, shipmentId }: Saga): Step {
+  if (step === "create_shipment") return step;
+  return shipmentId === undefined ? "refund_payment" : "cancel_shipment";
+}
+
 /** Behind all that is due already; work on the first goes on. Undefined when there is no room. */
 function enqueue(saga: Saga, entry: Omit<Due, "seq">): Pick<Saga, "dues" | "due" | "step"> | undefined {
   if (saga.due.length >= MAX_DUE) return undefined;
@@ -95,5 +104,6 @@ export function onDueRefunded(saga: Saga, amount: bigint): Move {
     refunded: saga.refunded + amount,
     promised: saga.promised - amount,
     note: first.returnId === undefined ? "money given back" : "return refunded",
+    errands: [{ kind: "mail_refund", subject: `refund:${first.seq}`, amount }],
   };
 }

@@ -1,9 +1,11 @@
+import { onCancelShipment, onCreateShipment, onGoodsMoved } from "./domain-delivery.ts";
 import { nextPaidStep, onDueRefunded, onDueRestocked, onPaidRequest } from "./domain-due.ts";
 import { isPaid, MAX_HOLDS, type Move, type Rejection, type Saga, type SagaEvent, type Step } from "./domain-saga.ts";
 
-/** Where an event leads. What people ask of a paid order does not depend on its step. */
+/** Where an event leads. What people ask of a paid order, and where its goods are, does not depend on its step. */
 export function moveFor(saga: Saga, event: SagaEvent): Move {
-  return (isPaid(saga.state) ? onPaidRequest(saga, event) : undefined) ?? moves[saga.step](saga, event);
+  const asked = isPaid(saga.state) ? onPaidRequest(saga, event) : undefined;
+  return asked ?? onGoodsMoved(saga, event) ?? moves[saga.step](saga, event);
 }
 
 /** Where each step leads, by what happens there. */
@@ -14,6 +16,8 @@ const moves: Readonly<Record<Step, (saga: Saga, event: SagaEvent) => Move>> = {
   capture_payment: onCapturePayment,
   commit_stock: onCommitStock,
   reserve_again: onReserveAgain,
+  create_shipment: onCreateShipment,
+  cancel_shipment: onCancelShipment,
   clear_cart: onClearCart,
   void_payment: onVoidPayment,
   refund_payment: onRefundPayment,
@@ -152,7 +156,8 @@ function onVoidPayment(_saga: Saga, { kind }: SagaEvent): Move {
 function onRefundPayment(saga: Saga, event: SagaEvent): Move {
   if (event.kind !== "payment_refunded") return undefined;
   if (saga.state !== "CANCELLING") return onDueRefunded(saga, event.amount);
-  return { step: "release_stock", refunded: saga.refunded + event.amount, note: "payment refunded" };
+  const errands = [{ kind: "mail_refund", subject: "cancellation", amount: event.amount }] as const;
+  return { step: "release_stock", refunded: saga.refunded + event.amount, note: "payment refunded", errands };
 }
 
 function onReleaseStock({ state }: Saga, { kind }: SagaEvent): Move {

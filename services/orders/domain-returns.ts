@@ -19,6 +19,8 @@ export interface OrderReturn {
   readonly refund: Money;
   /** Why, as the customer put it. */
   readonly note: string;
+  /** The shipment that brings it back, `shp_…`; empty while there is none. */
+  readonly shipmentId: string;
   readonly createTime: Date;
   readonly updateTime: Date;
 }

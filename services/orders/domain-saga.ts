@@ -22,6 +22,8 @@ export type Step =
   | "refund_payment"
   | "release_stock"
   | "restock"
+  | "create_shipment"
+  | "cancel_shipment"
   | "done";
 
 /** Where an order can be whose buyer has paid and has, or gets, the goods: what is due to them is worked off there. */
@@ -34,7 +36,7 @@ const paidSteps: readonly Step[] = ["restock", "refund_payment", "clear_cart", "
 export const stepsOf: Readonly<Record<OrderState, readonly Step[]>> = {
   PENDING: ["reserve_stock", "authorize_payment", "settle_payment", "release_stock"],
   CONFIRMED: ["clear_cart", "capture_payment", "commit_stock", "reserve_again"],
-  PAID: paidSteps,
+  PAID: ["create_shipment", ...paidSteps],
   SHIPPED: paidSteps,
   COMPLETED: paidSteps,
   REJECTED: ["done"],
@@ -43,6 +45,8 @@ export const stepsOf: Readonly<Record<OrderState, readonly Step[]>> = {
     "authorize_payment",
     "settle_payment",
     "reserve_again",
+    "create_shipment",
+    "cancel_shipment",
     "void_payment",
     "refund_payment",
     "release_stock",
@@ -112,6 +116,10 @@ export interface Saga {
   readonly holds: number;
   /** Whether it is known that the cart holds nothing of the order any more. */
   readonly cartCleared: boolean;
+  /** Whether shipping brings the goods: not those of orders from before there was shipping. */
+  readonly delivers: boolean;
+  /** The shipment to the buyer, `shp_…`; undefined until it is booked, and again once it is called off. */
+  readonly shipmentId: string | undefined;
   /** What was given back, in minor units. */
   readonly refunded: bigint;
   /**
@@ -132,12 +140,14 @@ export interface Saga {
 /** How often stock is held again for a paid order whose hold ran out, before the order is undone. */
 export const MAX_HOLDS = 5;
 
-/** Where every order of this total begins. */
-export function newSaga(total: bigint): Saga {
+/** Where every order begins. */
+export function newSaga({ total, delivers }: Pick<Saga, "total" | "delivers">): Saga {
   return {
     state: "PENDING",
     step: "reserve_stock",
     total,
+    delivers,
+    shipmentId: undefined,
     reservationId: undefined,
     paymentId: undefined,
     rejection: undefined,
@@ -183,7 +193,21 @@ export type SagaEvent =
   | { readonly kind: "stock_was_committed" }
   /** What was sold is in stock again. */
   | { readonly kind: "stock_restocked" }
+  | ShipmentEvent
   | Request;
+
+/** What shipping answered or told. */
+export type ShipmentEvent =
+  | { readonly kind: "shipment_booked"; readonly shipmentId: string }
+  /** Shipping will not bring these goods there, and nothing is booked. */
+  | { readonly kind: "shipment_refused" }
+  | { readonly kind: "shipment_cancelled" }
+  /** It cannot be called off, because something of it was loaded before. */
+  | { readonly kind: "shipment_was_loaded" }
+  | { readonly kind: "goods_left"; readonly shipmentId: string }
+  /** Nothing of the shipment is on its way any more: all or a part of it is with the buyer, or all of it came back. */
+  | { readonly kind: "goods_arrived" }
+  | { readonly kind: "goods_undeliverable" };
 
 /** What people ask for. It comes at any time, and is refused where it cannot be. */
 export type Request =
@@ -210,5 +234,25 @@ export interface Command {
   readonly key: string;
 }
 
+/**
+ * What is done for an order besides, at some time soon, while it goes on: nobody waits for it. Of a kind and subject there is
+ * one. Mails to the buyer; and the way back of a return.
+ */
+export interface Errand {
+  readonly kind:
+    | "mail_confirmation"
+    | "mail_shipped"
+    | "mail_delivered"
+    | "mail_refund"
+    | "fetch_return"
+    | "leave_return";
+  /** The shipment, the refund's name, or the return that it is about; empty for the order itself. */
+  readonly subject: string;
+  /** What was given back, in minor units; 0 for all but `mail_refund`. */
+  readonly amount: bigint;
+}
+
 /** What a move changes; undefined for an event that cannot happen there. */
-export type Move = (Partial<Saga> & { readonly note: string; readonly awaitsToken?: boolean }) | undefined;
+export type Move =
+  | (Partial<Saga> & { readonly note: string; readonly awaitsToken?: boolean; readonly errands?: readonly Errand[] })
+  | undefined;

@@ -1,6 +1,14 @@
 import { moveFor } from "./domain-moves.ts";
 import { fail, ok, type Result } from "./domain-result.ts";
-import { type Command, type OrderState, type Saga, type SagaEvent, type Step, stepsOf } from "./domain-saga.ts";
+import {
+  type Command,
+  type Errand,
+  type OrderState,
+  type Saga,
+  type SagaEvent,
+  type Step,
+  stepsOf,
+} from "./domain-saga.ts";
 
 /** One move of the saga. */
 export interface Transition {
@@ -10,6 +18,8 @@ export interface Transition {
   readonly note: string;
   /** Whether the buyer has some time to bring the payment token again before the commands are given. */
   readonly awaitsToken: boolean;
+  /** What is done besides, written down with the move. */
+  readonly errands: readonly Errand[];
 }
 
 /** An event that cannot happen where the saga stands. Nothing may be made of it. */
@@ -26,9 +36,9 @@ export function transition(saga: Saga, event: SagaEvent): Result<Transition, Ill
   if (move === undefined) {
     return fail({ kind: "illegal_event", state: saga.state, step: saga.step, event: event.kind });
   }
-  const { note, awaitsToken = false, ...changes } = move;
+  const { note, awaitsToken = false, errands = [], ...changes } = move;
   const next: Saga = { ...saga, ...changes };
-  return ok({ saga: next, commands: commandsOf(next), note, awaitsToken });
+  return ok({ saga: next, commands: commandsOf(next), note, awaitsToken, errands });
 }
 
 /** What is to be done where the saga stands: after a transition, or when an order is taken up again. */
@@ -50,5 +60,7 @@ const keys: Readonly<Record<Command["kind"], (saga: Saga) => string>> = {
   commit_stock: ({ holds }) => `commit:${holds}`,
   release_stock: ({ holds }) => `release:${holds}`,
   restock: ({ due: [first] }) => (first === undefined ? "restock" : `restock:${first.seq}`),
+  create_shipment: () => "ship",
+  cancel_shipment: () => "call-off",
   clear_cart: () => "clear",
 };

@@ -6,7 +6,7 @@ import { commandsOf, transition } from "./domain.ts";
 import { needsToken, type Order } from "./domain-order.ts";
 import { backoffMs } from "./domain-retry.ts";
 import type { Command, SagaEvent } from "./domain-saga.ts";
-import type { StepOutcome } from "./steps.ts";
+import type { StepOutcome } from "./step-outcome.ts";
 import * as store from "./store.ts";
 import * as sagaStore from "./store-saga.ts";
 import type { HeldToken } from "./tokens.ts";
@@ -42,6 +42,8 @@ export interface DriveDeps {
     order: Order,
     options: { readonly token: string | undefined; readonly signal: AbortSignal },
   ) => Promise<StepOutcome>;
+  /** Says that there are errands to do. */
+  readonly errandsWritten: () => void;
   /** At least 0, less than 1. */
   readonly random: () => number;
   readonly timings: SagaTimings;
@@ -91,16 +93,18 @@ async function move(deps: DriveDeps, order: Order, event: SagaEvent): Promise<Or
   const { db, changes, timings } = deps;
   const next = transition(order, event);
   if (!next.ok) throw new Error(`${order.id}: ${event.kind} is illegal in ${order.state}/${order.step}`);
-  const { saga, note, awaitsToken } = next.value;
+  const { saga, note, awaitsToken, errands } = next.value;
   const entry = await sagaStore.advanceOrder(db, order, {
     saga,
     note,
     actor: ACTOR,
+    errands,
     leaseMs: awaitsToken ? undefined : timings.leaseMs,
     delayMs: awaitsToken ? timings.tokenWaitMs : 0,
   });
   if (entry === undefined) return afterMiss(deps, order, event);
   const { time: updateTime, seq: version } = entry;
+  if (errands.length > 0) deps.errandsWritten();
   const moved = { ...order, ...saga, history: [...order.history, entry], updateTime, version, attempts: 0 };
   changes.publish(moved);
   return awaitsToken ? undefined : moved;

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Reservation_State } from "#gen/shop/inventory/v1/stock.ts";
 import { Order_State } from "#gen/shop/orders/v1/order.ts";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
@@ -45,6 +45,7 @@ describe("buying", () => {
       ["cart cleared", "orders"],
       ["payment captured", "orders"],
       ["stock sold", "orders"],
+      ["shipment booked", "orders"],
     ]);
     expect(test.shop.payments.payments.get("pay_1")).toMatchObject({ state: Payment_State.CAPTURED, captured: total });
     expect(test.shop.inventory.reservations.get("res_1")?.state).toBe(Reservation_State.COMMITTED);
@@ -112,7 +113,7 @@ describe("buying", () => {
     expect(orderOf(placed).shippingPrice?.minorUnits).toBe(0n);
   });
 
-  it("makes as many calls for a hundred lines as for one: five before the answer and two after", async () => {
+  it("makes as many calls for a hundred lines as for one: five before the answer and four after", async () => {
     const callsFor = async (lines: number) => {
       const user = newBuyer();
       const items = Object.fromEntries(Array.from({ length: lines }, (_, i) => [`SKU-${i}`, 1n]));
@@ -132,6 +133,8 @@ describe("buying", () => {
       expect(test.shop.cart.items.get(`cart_${user.id}`)?.size).toBe(0);
       held.open();
       await test.shop.until(placed.id, isAtRest);
+      const { notifications } = test.shop;
+      await vi.waitFor(() => expect(notifications.mailsOf(placed.id)).toEqual(["confirmation"]), { timeout: 10_000 });
       return [...test.shop.interference.calls];
     };
     const one = await callsFor(1);
@@ -143,6 +146,8 @@ describe("buying", () => {
       "CartService.clearCart",
       "PaymentService.capturePayment",
       "InventoryService.commitReservation",
+      "ShippingService.createShipment",
+      "NotificationService.sendOrderConfirmation",
     ]);
     expect(await callsFor(100)).toEqual(one);
   });

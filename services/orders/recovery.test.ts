@@ -239,7 +239,7 @@ describe("an order that is stuck", () => {
     expect(retried.history.at(-1)).toMatchObject({ actor: "operator", note: "tried again on request" });
     const ended = await test.shop.until(orderId, isAtRest);
     expect(ended.state).toBe("PAID");
-    expect(ended.history.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(ended.history.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     expect((await operator.listStuckOrders(operatorRequest, call)).orders).toEqual([]);
     expect(await operator.retryOrder(retry, call)).toEqual({ order: retried });
     await expect(operator.retryOrder({ ...retry, requestId: newId("req") }, call)).rejects.toMatchObject({

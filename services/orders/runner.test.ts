@@ -29,7 +29,15 @@ afterEach(async () => {
 
 function start(perform: RunnerDeps["perform"]): SagaRunner {
   const timings = { ...testTimings, claimIntervalMs: 10 };
-  runner = startSagaRunner({ db: database.db, log, changes, perform, random: () => 0.5, timings });
+  runner = startSagaRunner({
+    db: database.db,
+    log,
+    changes,
+    perform,
+    errandsWritten: () => {},
+    random: () => 0.5,
+    timings,
+  });
   return runner;
 }
 

@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import type { Order } from "./domain-order.ts";
 import { type DriveDeps, defaultTimings, drive, type SagaTimings } from "./drive.ts";
+import { defaultFeedTimings, type FeedTimings } from "./shipment-feed.ts";
 import * as sagaStore from "./store-saga.ts";
 import { type HeldToken, holdToken, keepOfferedTokens, type OfferedTokens } from "./tokens.ts";
 
@@ -10,14 +11,19 @@ export const MAX_PLACED_ORDERS = 256;
 /** How many claimed orders one process works on at once, so that a backlog leaves room for buyers who wait. */
 export const MAX_CLAIMED_ORDERS = 32;
 
-export interface RunnerTimings extends SagaTimings {
+export interface RunnerTimings extends SagaTimings, FeedTimings {
   /** How often to look for orders that are due, when nothing else gives cause to. */
   readonly claimIntervalMs: number;
   /** How long a closing process waits for what is under way before it aborts that. */
   readonly closeMs: number;
 }
 
-export const defaultRunnerTimings: RunnerTimings = { ...defaultTimings, claimIntervalMs: 500, closeMs: 3_000 };
+export const defaultRunnerTimings: RunnerTimings = {
+  ...defaultTimings,
+  ...defaultFeedTimings,
+  claimIntervalMs: 500,
+  closeMs: 3_000,
+};
 
 /** Moves orders on in the background: those placed here, and those that wait for any process. */
 export interface SagaRunner {

@@ -39,6 +39,22 @@ create table order_dues (
   constraint order_dues_seq_check CHECK (seq >= 1)
 );
 
+create table order_errands (
+  order_id text collate "C" not null,
+  kind text not null,
+  subject text not null,
+  amount bigint not null,
+  create_time timestamptz(3) not null default now(),
+  next_attempt_time timestamptz(3) default now(),
+  attempts integer not null default 0,
+  last_error text not null default ''::text,
+  constraint order_errands_pkey PRIMARY KEY (order_id, kind, subject),
+  constraint order_errands_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id),
+  constraint order_errands_amount_check CHECK (amount >= 0),
+  constraint order_errands_kind_check CHECK (kind = ANY (ARRAY['mail_confirmation'::text, 'mail_shipped'::text, 'mail_delivered'::text, 'mail_refund'::text, 'fetch_return'::text, 'leave_return'::text]))
+);
+CREATE INDEX order_errands_due ON order_errands USING btree (kind, next_attempt_time) WHERE next_attempt_time IS NOT NULL;
+
 create table order_events (
   order_id text collate "C" not null,
   seq integer not null,
@@ -103,6 +119,7 @@ create table order_returns (
   request_id text not null,
   create_time timestamptz(3) not null default now(),
   update_time timestamptz(3) not null default now(),
+  shipment_id text not null default ''::text,
   constraint order_returns_pkey PRIMARY KEY (id),
   constraint order_returns_request_once UNIQUE (requested_by, request_id),
   constraint order_returns_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id),
@@ -156,6 +173,8 @@ create table orders (
   withdrawn integer not null default 0,
   rate_id text not null default ''::text,
   erased_version integer,
+  delivers boolean not null default true,
+  shipment_id text,
   constraint orders_pkey PRIMARY KEY (id),
   constraint orders_request_once UNIQUE (customer_id, request_id),
   constraint orders_accepted CHECK ((state <> ALL (ARRAY['CONFIRMED'::text, 'PAID'::text, 'SHIPPED'::text, 'COMPLETED'::text])) OR reservation_id IS NOT NULL AND payment_id IS NOT NULL),
@@ -166,27 +185,22 @@ create table orders (
   constraint orders_erased CHECK (erased_version IS NULL OR email = ''::text AND (address ->> 'recipient'::text) = ''::text),
   constraint orders_holds_check CHECK (holds >= 1),
   constraint orders_rejected CHECK ((rejection_reason IS NOT NULL) = (state = 'REJECTED'::text OR state = 'PENDING'::text AND step = 'release_stock'::text)),
+  constraint orders_shipment CHECK (
+CASE
+    WHEN step = 'create_shipment'::text THEN shipment_id IS NULL
+    WHEN step = 'cancel_shipment'::text THEN shipment_id IS NOT NULL
+    WHEN state = ANY (ARRAY['PAID'::text, 'SHIPPED'::text, 'COMPLETED'::text]) THEN true
+    ELSE shipment_id IS NULL
+END),
   constraint orders_shipping_price_check CHECK (shipping_price >= 0),
   constraint orders_step_of_state CHECK (
-CASE state
-    WHEN 'PENDING'::text THEN step = ANY (ARRAY['reserve_stock'::text, 'authorize_payment'::text, 'settle_payment'::text, 'release_stock'::text])
-    WHEN 'CONFIRMED'::text THEN step = ANY (ARRAY['clear_cart'::text, 'capture_payment'::text, 'commit_stock'::text, 'reserve_again'::text])
-    WHEN 'CANCELLING'::text THEN step = ANY (ARRAY['reserve_stock'::text, 'authorize_payment'::text, 'settle_payment'::text, 'reserve_again'::text, 'void_payment'::text, 'refund_payment'::text, 'release_stock'::text, 'restock'::text])
-    WHEN 'REJECTED'::text THEN step = 'done'::text
-    WHEN 'CANCELLED'::text THEN step = 'done'::text
-    WHEN 'PAID'::text THEN
-    CASE
-        WHEN dues_settled < dues THEN step = ANY (ARRAY['restock'::text, 'refund_payment'::text])
-        WHEN cart_cleared THEN step = 'done'::text
-        ELSE step = 'clear_cart'::text
-    END
-    WHEN 'SHIPPED'::text THEN
-    CASE
-        WHEN dues_settled < dues THEN step = ANY (ARRAY['restock'::text, 'refund_payment'::text])
-        WHEN cart_cleared THEN step = 'done'::text
-        ELSE step = 'clear_cart'::text
-    END
-    WHEN 'COMPLETED'::text THEN
+CASE
+    WHEN state = 'PENDING'::text THEN step = ANY (ARRAY['reserve_stock'::text, 'authorize_payment'::text, 'settle_payment'::text, 'release_stock'::text])
+    WHEN state = 'CONFIRMED'::text THEN step = ANY (ARRAY['clear_cart'::text, 'capture_payment'::text, 'commit_stock'::text, 'reserve_again'::text])
+    WHEN state = 'CANCELLING'::text THEN step = ANY (ARRAY['reserve_stock'::text, 'authorize_payment'::text, 'settle_payment'::text, 'reserve_again'::text, 'create_shipment'::text, 'cancel_shipment'::text, 'void_payment'::text, 'refund_payment'::text, 'release_stock'::text, 'restock'::text])
+    WHEN state = ANY (ARRAY['REJECTED'::text, 'CANCELLED'::text]) THEN step = 'done'::text
+    WHEN state = 'PAID'::text AND delivers AND rate_id <> ''::text AND shipment_id IS NULL THEN step = 'create_shipment'::text
+    WHEN state = ANY (ARRAY['PAID'::text, 'SHIPPED'::text, 'COMPLETED'::text]) THEN
     CASE
         WHEN dues_settled < dues THEN step = ANY (ARRAY['restock'::text, 'refund_payment'::text])
         WHEN cart_cleared THEN step = 'done'::text
@@ -217,4 +231,13 @@ create table sealing_key (
   constraint sealing_key_pkey PRIMARY KEY (one),
   constraint sealing_key_key_check CHECK (length(key) = 32),
   constraint sealing_key_one_check CHECK (one)
+);
+
+create table shipment_feed (
+  one boolean not null default true,
+  resume_token text not null default ''::text,
+  fence bigint not null default 0,
+  lease_until timestamptz(3),
+  constraint shipment_feed_pkey PRIMARY KEY (one),
+  constraint shipment_feed_one_check CHECK (one)
 );

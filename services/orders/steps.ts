@@ -2,11 +2,14 @@ import type { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
 import type { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
 import { Payment_State } from "#gen/shop/payments/v1/payment.ts";
 import type { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
+import type { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
 import type { Client } from "#mesh/contract/contract.ts";
 import type { RpcError } from "#mesh/contract/errors.ts";
-import type { Call, OwnCall } from "#mesh/rpc/call.ts";
+import type { OwnCall } from "#mesh/rpc/call.ts";
 import { isClearingCart, type Order } from "./domain-order.ts";
-import type { Command, SagaEvent } from "./domain-saga.ts";
+import type { Command } from "./domain-saga.ts";
+import { event, malformed, type StepOutcome, type Task, unknown } from "./step-outcome.ts";
+import { cancelShipment, createShipment } from "./steps-shipping.ts";
 
 /**
  * How long stock is held: far longer than an order takes, and than a payment token is kept. It is a part of the request:
@@ -27,30 +30,19 @@ const timeoutsMs: Readonly<Record<Command["kind"], number>> = {
   refund_payment: 10_000,
   release_stock: 5_000,
   restock: 5_000,
+  create_shipment: 5_000,
+  cancel_shipment: 5_000,
 };
 
 export interface StepDeps {
   readonly cart: Client<typeof CartService>;
   readonly inventory: Client<typeof InventoryService>;
   readonly payments: Client<typeof PaymentService>;
+  readonly shipping: Client<typeof ShippingService>;
   /** How long the cart may take while a buyer waits. */
   readonly cartMs: number;
   /** Makes the `Call` of work that goes on whether or not the buyer still waits. */
   readonly background: (options: { name: string; timeoutMs: number; signal: AbortSignal }) => OwnCall;
-}
-
-/** What came of a command: something happened, or nobody knows whether it did. */
-export type StepOutcome =
-  | { readonly known: true; readonly event: SagaEvent }
-  | { readonly known: false; readonly error: string };
-
-/** Everything that a command is carried out with. */
-interface Task {
-  readonly order: Order;
-  /** The callee's request_id: (order, step), so that asking twice has one effect. */
-  readonly requestId: string;
-  readonly call: Call;
-  readonly token: string | undefined;
 }
 
 /**
@@ -78,6 +70,8 @@ export function createSteps(deps: StepDeps): (
     refund_payment: refundPayment(deps),
     release_stock: releaseStock(deps),
     restock: restock(deps),
+    create_shipment: createShipment(deps),
+    cancel_shipment: cancelShipment(deps),
   };
   return async ({ kind, key }, order, { token, signal }) => {
     const timeoutMs = isClearingCart(order) ? deps.cartMs : timeoutsMs[kind];
@@ -245,17 +239,4 @@ const clearCart =
 
 function totalOf({ currencyCode, total }: Order): { readonly currencyCode: string; readonly minorUnits: bigint } {
   return { currencyCode, minorUnits: total };
-}
-
-function event(happened: SagaEvent): StepOutcome {
-  return { known: true, event: happened };
-}
-
-/** The reason alone: it is stored, and a message might carry what must not be. */
-function unknown({ code, reason, domain }: RpcError): StepOutcome {
-  return { known: false, error: `${code} ${reason}${domain === "" ? "" : ` (${domain})`}` };
-}
-
-function malformed(field: string): StepOutcome {
-  return { known: false, error: `an answer without its ${field}` };
 }

@@ -5,7 +5,9 @@ import type { ReturnedLine } from "./domain-saga.ts";
 import { getReturnLines, type OrderRow, orderColumns, withHistory } from "./store-rows.ts";
 
 // What still has to be sent, fetched or told of needs to know where and to whom.
-const RESTS = `state in ('COMPLETED', 'REJECTED', 'CANCELLED') and step = 'done' and announced = 0`;
+// Of an order from before there was shipping nothing more is heard.
+const RESTS = `(state in ('COMPLETED', 'REJECTED', 'CANCELLED') or (state = 'PAID' and not delivers))
+  and step = 'done' and announced = 0`;
 const PERSONAL = `customer_id = $1 and erased_version is distinct from version`;
 
 // Remarks of people stand in the history after what happened and a colon. The hash of the request would tell whoever guesses

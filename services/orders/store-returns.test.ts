@@ -48,7 +48,7 @@ async function advance(order: Order, ...events: readonly SagaEvent[]): Promise<O
 
 /** An order that is PAID and at rest. */
 async function paidOrder(id: string): Promise<Order> {
-  const order = await store.insertOrder(db, newOrder({ id }), LEASE_MS);
+  const order = await store.insertOrder(db, newOrder({ id, rateId: "" }), LEASE_MS);
   if (order === undefined) throw new Error("not placed");
   return advance(order, ...paid);
 }

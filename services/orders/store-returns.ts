@@ -53,7 +53,8 @@ export async function insertReturn(
   );
   if (row === undefined) throw new Error(`The return ${id} was not written.`);
   const { time } = row;
-  return { id, orderId, customerId, state: "REQUESTED", lines, refund, note, createTime: time, updateTime: time };
+  const times = { createTime: time, updateTime: time };
+  return { id, orderId, customerId, state: "REQUESTED", lines, refund, note, shipmentId: "", ...times };
 }
 
 /**
@@ -104,6 +105,11 @@ export async function cancelReturn(tx: Queryable, { id, orderId }: Pick<OrderRet
   );
   if (row === undefined) throw new Error(`The return ${id} is not REQUESTED though its order is locked.`);
   return row.time;
+}
+
+/** Notes which shipment brings a return back. */
+export async function setReturnShipment(db: Queryable, returnId: string, shipmentId: string): Promise<void> {
+  await db.query("update order_returns set shipment_id = $2 where id = $1", [returnId, shipmentId]);
 }
 
 /** Makes money due for which no goods come back. The transaction has locked the order, and moves it on. */
@@ -186,13 +192,14 @@ interface ReturnRow {
   readonly refund: bigint;
   readonly currency_code: string;
   readonly note: string;
+  readonly shipment_id: string;
   readonly create_time: Date;
   readonly update_time: Date;
 }
 
 async function select(db: Queryable, where: string, values: readonly unknown[]): Promise<readonly OrderReturn[]> {
   const rows = await db.query<ReturnRow>(
-    `select id, order_id, customer_id, state, refund, currency_code, note, create_time, update_time
+    `select id, order_id, customer_id, state, refund, currency_code, note, shipment_id, create_time, update_time
      from order_returns where ${where}`,
     values,
   );
@@ -207,6 +214,7 @@ async function select(db: Queryable, where: string, values: readonly unknown[]):
     lines: lines.get(row.id) ?? [],
     refund: { currencyCode: row.currency_code, minorUnits: row.refund },
     note: row.note,
+    shipmentId: row.shipment_id,
     createTime: row.create_time,
     updateTime: row.update_time,
   }));

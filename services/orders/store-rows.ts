@@ -7,7 +7,7 @@ export const orderColumns = `
   id, customer_id, cart_id, state, step, holds, reservation_id, payment_id, rejection_reason, rejection_message,
   rejection_metadata, fence, attempts, version, currency_code, subtotal, shipping_price, total, refunded, promised,
   announced, withdrawn, dues, dues_settled, cart_cleared, email, address, shipping_option_id, shipping_option_title,
-  shipping_min_days, shipping_max_days, rate_id, create_time, update_time`;
+  shipping_min_days, shipping_max_days, rate_id, delivers, shipment_id, create_time, update_time`;
 
 /** A row of `orders`, as `orderColumns` has it. */
 export interface OrderRow {
@@ -43,6 +43,8 @@ export interface OrderRow {
   readonly shipping_min_days: number;
   readonly shipping_max_days: number;
   readonly rate_id: string;
+  readonly delivers: boolean;
+  readonly shipment_id: string | null;
   readonly create_time: Date;
   readonly update_time: Date;
 }
@@ -215,6 +217,9 @@ function toOrder(row: OrderRow, parts: Pick<Order, "lines" | "history" | "due">)
       maxDays: row.shipping_max_days,
     },
     rateId: row.rate_id,
+    // Without a rate nothing can be booked.
+    delivers: row.delivers && row.rate_id !== "",
+    shipmentId: row.shipment_id ?? undefined,
     createTime: row.create_time,
     updateTime: row.update_time,
     version: row.version,

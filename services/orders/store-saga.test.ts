@@ -10,6 +10,7 @@ import { newOrder } from "./testing/orders.ts";
 import {
   abandoned,
   authorized,
+  booked,
   cancel,
   captured,
   cleared,
@@ -49,8 +50,8 @@ async function read(id: string): Promise<Order> {
 function moved(order: Order, event: SagaEvent, changes: Partial<sagaStore.Moved> = {}): sagaStore.Moved {
   const result = transition(order, event);
   if (!result.ok) throw new Error(`illegal: ${event.kind}`);
-  const { saga, note } = result.value;
-  return { saga, note, actor: "orders", leaseMs: LEASE_MS, delayMs: 0, ...changes };
+  const { saga, note, errands } = result.value;
+  return { saga, note, errands, actor: "orders", leaseMs: LEASE_MS, delayMs: 0, ...changes };
 }
 
 async function advance(order: Order, ...events: readonly SagaEvent[]): Promise<Order> {
@@ -71,13 +72,14 @@ const claim = (limit = 10) => sagaStore.claimDueOrders(db, { limit, leaseMs: LEA
 
 describe("a move", () => {
   it("is written with its entry in the history, to the end", async () => {
-    const order = await advance(await place("ord_1"), reserved, authorized, cleared, captured, committed);
+    const order = await advance(await place("ord_1"), reserved, authorized, cleared, captured, committed, booked);
     expect(order).toMatchObject({
       state: "PAID",
       step: "done",
+      shipmentId: "shp_1",
       reservationId: "res_1",
       paymentId: "pay_1",
-      version: 6,
+      version: 7,
       refunded: 0n,
     });
     expect(order.history.map(({ seq, state, note }) => [seq, state, note])).toEqual([
@@ -87,6 +89,7 @@ describe("a move", () => {
       [4, "CONFIRMED", "cart cleared"],
       [5, "CONFIRMED", "payment captured"],
       [6, "PAID", "stock sold"],
+      [7, "PAID", "shipment booked"],
     ]);
   });
 

@@ -1,6 +1,7 @@
 import type { Queryable } from "#mesh/postgres/index.ts";
 import type { HistoryEntry, Order } from "./domain-order.ts";
-import type { Saga } from "./domain-saga.ts";
+import type { Errand, Saga } from "./domain-saga.ts";
+import { errandValues } from "./store-errands.ts";
 import { type OrderRow, orderColumns, withHistory } from "./store-rows.ts";
 
 /**
@@ -15,6 +16,8 @@ export interface Moved {
   readonly saga: Saga;
   readonly actor: string;
   readonly note: string;
+  /** What is done besides. */
+  readonly errands: readonly Errand[];
   /** How long the caller goes on holding the order; undefined to let go of it. */
   readonly leaseMs: number | undefined;
   /** How long nothing is to be done. */
@@ -22,7 +25,8 @@ export interface Moved {
 }
 
 /**
- * Makes one move, with its entry in the history; a return whose money is given back by it is REFUNDED: all or nothing.
+ * Makes one move, with its entry in the history and its errands; a return whose money is given back by it is REFUNDED: all
+ * or nothing.
  * Undefined when the guard misses.
  */
 export async function advanceOrder(
@@ -30,7 +34,7 @@ export async function advanceOrder(
   from: Guard & Pick<Order, "due">,
   moved: Moved,
 ): Promise<HistoryEntry | undefined> {
-  const { saga, actor, note } = moved;
+  const { saga, actor, note, errands } = moved;
   const atRest = saga.step === "done";
   const values = [
     from.id,
@@ -52,11 +56,12 @@ export async function advanceOrder(
     atRest ? undefined : moved.delayMs,
     actor,
     note,
+    saga.shipmentId,
   ];
   const settledReturn = from.due.length > saga.due.length ? from.due[0]?.returnId : undefined;
-  const [row] = await (settledReturn === undefined
+  const [row] = await (settledReturn === undefined && errands.length === 0
     ? db.query<EntryRow>(advanceText, values)
-    : db.query<EntryRow>(advanceAndRefundText, [...values, settledReturn]));
+    : db.query<EntryRow>(advanceAndMoreText, [...values, settledReturn, ...errandValues(errands)]));
   return row === undefined ? undefined : { seq: row.seq, time: row.time, state: saga.state, actor, note };
 }
 
@@ -69,7 +74,7 @@ const advanceWith = (more: string): string => `
   with moved as (
     update orders set
       state = $4, step = $5, holds = $6, reservation_id = $7, payment_id = $8,
-      refunded = $9, promised = $10, dues_settled = $11, cart_cleared = $12,
+      shipment_id = $20, refunded = $9, promised = $10, dues_settled = $11, cart_cleared = $12,
       rejection_reason = $13, rejection_message = $14, rejection_metadata = $15,
       lease_until = now() + $16::int * interval '1 millisecond',
       next_attempt_time = now() + $17::int * interval '1 millisecond',
@@ -83,8 +88,13 @@ const advanceWith = (more: string): string => `
   returning seq, time`;
 
 const advanceText = advanceWith("");
-const advanceAndRefundText = advanceWith(`, refunded_return as (
-    update order_returns set state = 'REFUNDED', update_time = moved.update_time from moved where order_returns.id = $20
+const advanceAndMoreText = advanceWith(`, refunded_return as (
+    update order_returns set state = 'REFUNDED', update_time = moved.update_time from moved where order_returns.id = $21
+  ), errands as (
+    insert into order_errands (order_id, kind, subject, amount)
+    select moved.id, errand.kind, errand.subject, errand.amount
+    from moved, unnest($22::text[], $23::text[], $24::bigint[]) as errand (kind, subject, amount)
+    on conflict do nothing
   )`);
 
 /**
@@ -176,7 +186,7 @@ export async function claimForTokens(
 /**
  * Writes a move that somebody asked for, on an order which the transaction has locked. Whoever holds the order goes on
  * holding it, and finds at the next write that it stands elsewhere, or that more is due. A step that goes on keeps its
- * tries and its wait; a new one is due at once.
+ * tries and its wait; a new one is due at once. Its errands are written with `insertErrands`.
  */
 export async function redirectOrder(
   tx: Queryable,
@@ -184,8 +194,8 @@ export async function redirectOrder(
   moved: Pick<Moved, "saga" | "actor" | "note">,
 ): Promise<HistoryEntry> {
   const { saga, actor, note } = moved;
-  const { state, step, promised, announced, withdrawn, dues } = saga;
-  const values = [order.id, state, step, promised, announced, withdrawn, dues, actor, note];
+  const { state, step, promised, announced, withdrawn, dues, shipmentId } = saga;
+  const values = [order.id, state, step, promised, announced, withdrawn, dues, actor, note, shipmentId];
   const [row] = await tx.query<EntryRow>(redirectText, values);
   if (row === undefined) throw new Error(`The order ${order.id} is gone though it is locked.`);
   return { seq: row.seq, time: row.time, state, actor, note };
@@ -196,11 +206,12 @@ const redirectText = `
     select id as at_id, state = $2 and step = $3 as same from orders where id = $1
   ), moved as (
     update orders set
-      state = $2, step = $3, promised = $4, announced = $5, withdrawn = $6, dues = $7,
+      state = $2, step = $3, promised = $4, announced = $5, withdrawn = $6, dues = $7, shipment_id = $10,
       attempts = case when same then attempts else 0 end,
       backoff_ms = case when same then backoff_ms else 0 end,
       last_error = case when same then last_error else '' end,
-      next_attempt_time = case when same then next_attempt_time else now() end,
+      next_attempt_time = case when $3 = 'done' then null when same then next_attempt_time else now() end,
+      lease_until = case when $3 = 'done' then null else lease_until end,
       step_time = case when same then step_time else now() end,
       version = version + 1, update_time = now()
     from now_at where id = at_id

@@ -122,9 +122,13 @@ describe("the table", () => {
       await db.query(
         `update orders set state = $1, step = $2, reservation_id = 'res_1', payment_id = 'pay_1',
            rejection_reason = $3, next_attempt_time = case when $2 = 'done' then null else now() end,
-           cart_cleared = ($2 = 'done'), dues = $4::int, promised = $4::int`,
+           cart_cleared = ($2 = 'done'), dues = $4::int, promised = $4::int,
+           shipment_id = case when $5 then 'shp_1' end`,
         // Where something can be due, it is.
-        [state, step, rejected ? "OUT_OF_STOCK" : undefined, isPaid(state) && forDue.has(step) ? 1 : 0],
+        [
+          ...[state, step, rejected ? "OUT_OF_STOCK" : undefined, isPaid(state) && forDue.has(step) ? 1 : 0],
+          step === "cancel_shipment" || (isPaid(state) && step !== "create_shipment"),
+        ],
       );
       return true;
     } catch (error) {

@@ -29,7 +29,7 @@ export interface NewOrder
  */
 export async function insertOrder(db: Queryable, order: NewOrder, leaseMs: number): Promise<Order | undefined> {
   const { shippingOption, lines } = order;
-  const saga = newSaga(order.total);
+  const saga = newSaga({ total: order.total, delivers: order.rateId !== "" });
   const [row] = await db.query<{ readonly time: Date }>(insertOrderText, [
     order.id,
     order.customerId,
@@ -131,6 +131,16 @@ export async function lockOrder(tx: Queryable, id: string): Promise<Order | unde
   const rows = await tx.query<OrderRow>(`select ${orderColumns} from orders where id = $1 for no key update`, [id]);
   const [order] = await withHistory(tx, rows);
   return order;
+}
+
+/** These orders, in the same way. They are locked in the order of their ids, so that nobody waits in a circle. */
+export async function lockOrders(tx: Queryable, ids: readonly string[]): Promise<ReadonlyMap<string, Order>> {
+  if (ids.length === 0) return new Map();
+  const rows = await tx.query<OrderRow>(
+    `select ${orderColumns} from orders where id = any($1) order by id for no key update`,
+    [ids],
+  );
+  return new Map((await withHistory(tx, rows)).map((order) => [order.id, order]));
 }
 
 /** Those of these orders that have changed since the version that is known of them. */

@@ -86,7 +86,16 @@ describe("placing an order when too many calls watch", () => {
       wake: () => {},
       close: async () => {},
     };
-    const deps = { db: database.db, clock: systemClock, newId, options: shippingOptions, changes: full, runner };
+    const errands = { wake: () => {}, close: async () => {} };
+    const deps = {
+      errands,
+      db: database.db,
+      clock: systemClock,
+      newId,
+      options: shippingOptions,
+      changes: full,
+      runner,
+    };
     const settings = { currencyCode: "EUR", leaseMs: 60_000, cartMs: 1_000, answerMarginMs: 100 };
     mesh = await startTestMesh({
       cart: () => [cart.service],

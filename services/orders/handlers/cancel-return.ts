@@ -3,6 +3,7 @@ import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Order } from "../domain-order.ts";
 import { withWithdrawn } from "../domain-returns.ts";
+import { insertErrands } from "../store-errands.ts";
 import * as returnStore from "../store-returns.ts";
 import { maySee } from "./access.ts";
 import { ask } from "./ask.ts";
@@ -12,7 +13,7 @@ import { returnMessage } from "./messages.ts";
 
 /** Withdraws a return whose goods are not here, once, however often it is asked: its units and its money are free again. */
 export const cancelReturn =
-  ({ db, clock, changes }: Pick<Deps, "db" | "clock" | "changes">) =>
+  ({ db, clock, changes, errands }: Pick<Deps, "db" | "clock" | "changes" | "errands">) =>
   async (request: CancelReturnRequest, call: Call): Promise<CancelReturnResponse> => {
     const { returnId, note } = request;
     let changed: Order | undefined;
@@ -31,9 +32,13 @@ export const cancelReturn =
       });
       if (asked === undefined) throw new Error(`${returnId} is REQUESTED, and ${order.id} refuses to withdraw it.`);
       changed = { ...asked, lines: withWithdrawn(order.lines, lines) };
+      if (order.delivers) await insertErrands(tx, order.id, [{ kind: "leave_return", subject: returnId, amount: 0n }]);
       const updateTime = await returnStore.cancelReturn(tx, goods);
       return { orderReturn: returnMessage({ ...goods, state: "CANCELLED", updateTime }) };
     });
-    if (changed !== undefined) changes.publish(changed);
+    if (changed !== undefined) {
+      changes.publish(changed);
+      errands.wake();
+    }
     return response;
   };

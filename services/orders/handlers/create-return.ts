@@ -4,6 +4,7 @@ import type { Call } from "#mesh/rpc/call.ts";
 import type { Order } from "../domain-order.ts";
 import { type OrderReturn, planReturn, withAnnounced } from "../domain-returns.ts";
 import * as store from "../store.ts";
+import { insertErrands } from "../store-errands.ts";
 import * as returnStore from "../store-returns.ts";
 import { visibleTo } from "./access.ts";
 import { ask } from "./ask.ts";
@@ -13,7 +14,7 @@ import { returnMessage } from "./messages.ts";
 
 /** Announces that goods of a paid order come back. Their refund is promised from now on, and given when they are here. */
 export const createReturn =
-  ({ db, clock, newId, changes }: Pick<Deps, "db" | "clock" | "newId" | "changes">) =>
+  ({ db, clock, newId, changes, errands }: Pick<Deps, "db" | "clock" | "newId" | "changes" | "errands">) =>
   async (request: CreateReturnRequest, call: Call): Promise<CreateReturnResponse> => {
     const { orderId, requestId, note } = request;
     const items = request.items.map(({ sku, quantity }) => ({ sku, quantity }));
@@ -37,6 +38,7 @@ export const createReturn =
       if (asked === undefined)
         throw new Error(`${orderId}: a return of ${amount} was planned, and cannot be announced.`);
       changed = { ...asked, lines: withAnnounced(order.lines, items) };
+      if (order.delivers) await insertErrands(tx, orderId, [{ kind: "fetch_return", subject: id, amount: 0n }]);
       const refund = { currencyCode: order.currencyCode, minorUnits: amount };
       return returnStore.insertReturn(tx, order, { id, lines: items, refund, note, ...key });
     };
@@ -47,7 +49,10 @@ export const createReturn =
       clock,
       async (tx): Promise<CreateReturnResponse> => ({ orderReturn: returnMessage(await announce(tx)) }),
     );
-    if (changed !== undefined) changes.publish(changed);
+    if (changed !== undefined) {
+      changes.publish(changed);
+      errands.wake();
+    }
     return response;
   };
 

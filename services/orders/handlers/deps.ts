@@ -5,6 +5,7 @@ import type { Clock } from "#mesh/clock.ts";
 import type { Client } from "#mesh/contract/contract.ts";
 import type { Database } from "#mesh/postgres/index.ts";
 import type { OrderChanges } from "../changes.ts";
+import type { Errands } from "../errands.ts";
 import type { SagaRunner } from "../runner.ts";
 import type { ShippingOptions } from "../shipping-options.ts";
 
@@ -19,6 +20,7 @@ export interface Deps {
   readonly options: ShippingOptions;
   readonly changes: OrderChanges;
   readonly runner: SagaRunner;
+  readonly errands: Errands;
   /** The one currency the shop sells in. */
   readonly currencyCode: string;
   /** How long a process holds an order without a sign of life. */

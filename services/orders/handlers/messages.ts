@@ -33,6 +33,7 @@ export function orderMessage(order: Order): OrderMessage {
     history: order.history.map(({ time, state, actor, note }) => ({ time, state: Order_State[state], actor, note })),
     createTime: order.createTime,
     updateTime: order.updateTime,
+    shipmentId: order.shipmentId ?? "",
   };
 }
 

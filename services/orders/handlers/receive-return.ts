@@ -2,9 +2,10 @@ import type { ReceiveReturnRequest, ReceiveReturnResponse } from "#gen/shop/orde
 import { once } from "#mesh/postgres/index.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import type { Order } from "../domain-order.ts";
-import { withReturned } from "../domain-returns.ts";
+import { receive } from "../goods-news.ts";
 import * as returnStore from "../store-returns.ts";
-import { ask, noRoom } from "./ask.ts";
+import { actorOf } from "./access.ts";
+import { noRoom } from "./ask.ts";
 import type { Deps } from "./deps.ts";
 import { orderFailure } from "./errors.ts";
 import { returnMessage } from "./messages.ts";
@@ -20,16 +21,14 @@ export const receiveReturn =
       if (locked === undefined) throw orderFailure({ kind: "return_not_found" });
       const { goods, order } = locked;
       tx.about(order.customerId);
-      const { state, lines, refund } = goods;
+      const { state } = goods;
       if (state === "CANCELLED")
         throw orderFailure({ kind: "state_conflict", state, why: "The return was withdrawn." });
       if (state !== "REQUESTED") return { orderReturn: returnMessage(goods) };
-      const event = { kind: "return_received", returnId, lines, amount: refund.minorUnits } as const;
-      const asked = await ask(tx, call, order, { event, remark: returnId });
-      if (asked === undefined) throw noRoom(order);
-      changed = { ...asked, lines: withReturned(order.lines, lines) };
-      const updateTime = await returnStore.receiveReturn(tx, goods, asked.dues);
-      return { orderReturn: returnMessage({ ...goods, state: "RECEIVED", updateTime }) };
+      const received = await receive(tx, order, goods, actorOf(call));
+      if (received === undefined) throw noRoom(order);
+      changed = received;
+      return { orderReturn: returnMessage({ ...goods, state: "RECEIVED", updateTime: received.receiveTime }) };
     });
     if (changed !== undefined) changes.publish(changed);
     runner.wake();

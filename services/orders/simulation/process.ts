@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
 import type { OwnCall } from "#mesh/rpc/call.ts";
 import type { OrderChanges } from "../changes.ts";
 import type { Order } from "../domain-order.ts";
@@ -45,6 +46,7 @@ export function startProcess(shop: Shop, party: Party): OrdersProcess {
     db,
     log: shop.log,
     changes,
+    errandsWritten: () => {},
     perform: createSteps({
       ...clientsOf(shop, party),
       background: (options) => backgroundCall(shop, options),
@@ -150,6 +152,7 @@ function clientsOf({ world, parties, callees }: Shop, from: Party) {
       to: parties.inventory,
       handlers: () => callees.inventory,
     }),
+    shipping: simulatedClient(ShippingService, { world, from, to: parties.shipping, handlers: () => callees.shipping }),
     payments: simulatedClient(PaymentService, { world, from, to: parties.payments, handlers: () => callees.payments }),
   };
 }

@@ -2,6 +2,7 @@ import { type Logger, pino } from "pino";
 import type { CartService } from "#gen/shop/cart/v1/cart_service.contract.ts";
 import type { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contract.ts";
 import type { PaymentService } from "#gen/shop/payments/v1/payment_service.contract.ts";
+import type { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
 import type { Handlers } from "./clients.ts";
 import { createInventory, type Inventory, rememberAnswers } from "./inventory.ts";
 import { PaymentGateway } from "./payment-gateway.ts";
@@ -26,8 +27,11 @@ export interface Shop {
     cart: Handlers<typeof CartService>;
     inventory: Handlers<typeof InventoryService>;
     payments: Handlers<typeof PaymentService>;
+    shipping: Handlers<typeof ShippingService>;
   };
-  readonly parties: Readonly<Record<"database" | "cart" | "inventory" | "payments" | "gateway" | "buyers", Party>>;
+  readonly parties: Readonly<
+    Record<"database" | "cart" | "inventory" | "payments" | "shipping" | "gateway" | "buyers", Party>
+  >;
   /** The processes of orders, each with what it is in its present life; undefined while it is down. */
   readonly processes: { readonly party: Party; running: OrdersProcess | undefined }[];
   /** How often each cart was cleared for an order. */
@@ -40,6 +44,7 @@ export function openShop(world: World, { processes, stocked }: Pick<Schedule, "p
     cart: newParty("cart"),
     inventory: newParty("inventory"),
     payments: newParty("payments"),
+    shipping: newParty("shipping"),
     gateway: newParty("gateway"),
     buyers: newParty("buyers"),
   };
@@ -55,7 +60,12 @@ export function openShop(world: World, { processes, stocked }: Pick<Schedule, "p
     inventory,
     payments,
     gateway,
-    callees: { cart: cartHandlers(cartsCleared), inventory: inventory.service, payments: payments.service },
+    callees: {
+      cart: cartHandlers(cartsCleared),
+      inventory: inventory.service,
+      payments: payments.service,
+      shipping: {},
+    },
     parties,
     processes: Array.from({ length: processes }, (_, i) => ({
       party: newParty(`orders-${i + 1}`),

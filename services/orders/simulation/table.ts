@@ -2,6 +2,7 @@ import type { HistoryEntry, Order } from "../domain-order.ts";
 import { MAX_DUE, newSaga, type OrderState, type ReturnedLine, type Saga, stepsOf } from "../domain-saga.ts";
 import type { NewOrder } from "../store.ts";
 import type { Guard, Moved } from "../store-saga.ts";
+import { legal } from "./legal-paths.ts";
 import { Violation, type World } from "./world.ts";
 
 /** A row of `orders`: the order, and what only the claims look at. */
@@ -41,7 +42,7 @@ export class OrdersTable {
     const { requestId, requestHash, ...rest } = given;
     if (findByRequest(this.rows, given) !== undefined) return undefined;
     const time = this.#world.now();
-    const saga = newSaga(given.total);
+    const saga = newSaga({ total: given.total, delivers: given.rateId !== "" });
     const order: Order = {
       ...rest,
       ...saga,
@@ -152,11 +153,22 @@ export class OrdersTable {
     const row = this.rows.get(id);
     if (row === undefined) throw new Violation(`${id} is gone though it is locked`);
     const entry = this.#entryOf(row.order, saga, actor, note);
-    const { state, step, promised, announced, withdrawn, dues, due } = saga;
+    const { state, step, promised, announced, withdrawn, dues, due, shipmentId } = saga;
     const same = state === row.order.state && step === row.order.step;
-    const kept = same ? {} : { dueMs: this.#world.nowMs, lastError: "" };
+    const begun = step === "done" ? { dueMs: undefined, leaseUntilMs: undefined } : { dueMs: this.#world.nowMs };
+    const kept = same ? {} : { ...begun, lastError: "" };
     const { attempts } = row.order;
-    const changed = { state, step, promised, announced, withdrawn, dues, due, attempts: same ? attempts : 0 };
+    const changed = {
+      state,
+      step,
+      promised,
+      announced,
+      withdrawn,
+      dues,
+      due,
+      shipmentId,
+      attempts: same ? attempts : 0,
+    };
     this.#write(row, { ...row, ...kept, order: { ...this.#withEntry(row.order, entry), ...changed } });
     return entry;
   }
@@ -239,9 +251,10 @@ function findByRequest(
 }
 
 /** What a move writes of a saga: what else the caller's view of the order has is not written. */
-function moved({ announced, withdrawn, dues, due, total }: Order, saga: Saga): Saga {
-  const { state, step, holds, reservationId, paymentId, refunded, rejection, promised, cartCleared } = saga;
-  const written = { state, step, holds, reservationId, paymentId, refunded, rejection, promised, cartCleared };
+function moved({ announced, withdrawn, dues, due, total, delivers }: Order, saga: Saga): Saga {
+  const { state, step, holds, reservationId, paymentId, shipmentId, refunded, rejection, promised, cartCleared } = saga;
+  const effects = { reservationId, paymentId, shipmentId, refunded, rejection };
+  const written = { state, step, holds, ...effects, promised, cartCleared, delivers };
   const settled = saga.dues - saga.due.length;
   return { ...written, announced, withdrawn, dues, due: due.filter(({ seq }) => seq > settled), total };
 }
@@ -270,18 +283,6 @@ function checkRow({ order, dueMs }: Row): void {
     must(announcedQuantity >= 0n && returnedQuantity >= 0n && back <= quantity, "order_lines_returnable");
   }
 }
-
-/** The life of an order as the contract tells it: shop.orders.v1.Order.State. */
-const legal: Readonly<Record<OrderState, readonly OrderState[]>> = {
-  PENDING: ["CONFIRMED", "REJECTED", "CANCELLING"],
-  CONFIRMED: ["PAID", "CANCELLING"],
-  PAID: ["SHIPPED", "CANCELLING"],
-  SHIPPED: ["COMPLETED"],
-  COMPLETED: [],
-  REJECTED: [],
-  CANCELLING: ["CANCELLED"],
-  CANCELLED: [],
-};
 
 /** Final states never change, and every history is a legal path without gaps. */
 function checkMove(before: Order, after: Order): void {

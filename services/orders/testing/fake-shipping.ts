@@ -3,6 +3,7 @@ import { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract
 import type { QuoteRatesRequest } from "#gen/shop/shipping/v1/shipping_service.ts";
 import type { Implementation } from "#mesh/contract/contract.ts";
 import { failures } from "#mesh/contract/errors.ts";
+import { type FakeShipments, fakeShipments } from "./fake-shipments.ts";
 import { type Interference, partialService } from "./partial-service.ts";
 
 const LIFETIME_MS = 30 * 60_000;
@@ -14,8 +15,8 @@ export const standardPrice = (subtotal: bigint): bigint => (subtotal >= FREE_FRO
 /** The id that shipping's fake gives to a rate. */
 export const rateIdOf = (speed: "standard" | "express"): string => `rate_${speed}`;
 
-/** Rates in memory: to Germany alone. */
-export interface FakeShipping {
+/** Rates, to Germany alone, and shipments, in memory. */
+export interface FakeShipping extends FakeShipments {
   /** What was asked, in order. */
   readonly asked: QuoteRatesRequest[];
   /** SKUs that nothing carries. */
@@ -53,5 +54,7 @@ export function fakeShipping(interference: Interference, now: () => Date): FakeS
       ],
     };
   };
-  return { asked, tooLarge, service: partialService(ShippingService, { quoteRates }, interference) };
+  const { handlers, ...shipments } = fakeShipments();
+  const service = partialService(ShippingService, { quoteRates, ...handlers }, interference);
+  return { asked, tooLarge, ...shipments, service };
 }

@@ -15,7 +15,7 @@ export function noInterference(): Interference {
   return { calls: [], before: () => {}, after: () => {} };
 }
 
-/** The unary methods of a contract that a fake has. */
+/** The methods of a contract that a fake has, those that stream answers among them. */
 type Some<C extends Contract> = { readonly [M in keyof Handlers<C>]?: Handlers<C>[M] };
 
 /** A service with some of its methods; the others fail as a defect does. */
@@ -37,7 +37,17 @@ export function partialService<C extends Contract>(
       await interference.after(method);
       return response;
     };
-    return [name, handler] as const;
+    const stream = (request: never, call: Call): unknown => {
+      const serve = given.get(name);
+      if (typeof serve !== "function") throw new Error(`the fake has no ${method}`);
+      return serve(request, call);
+    };
+    return [name, streams(contract, name) ? stream : handler] as const;
   });
   return { contract, handlers: Object.fromEntries(all) };
+}
+
+function streams({ definition }: Contract, name: string): boolean {
+  const { responseStream } = Object.entries(definition).find(([method]) => method === name)?.[1] ?? {};
+  return responseStream === true;
 }

@@ -1,8 +1,10 @@
 import { type Transition, transition } from "../domain.ts";
 import { newSaga, type Saga, type SagaEvent, type Step } from "../domain-saga.ts";
 
-/** A saga at its start, over 14.90. */
-export const initialSaga: Saga = newSaga(1_490n);
+/** A saga at its start, over 14.90, of an order that shipping does not bring. */
+export const initialSaga: Saga = newSaga({ total: 1_490n, delivers: false });
+/** The same of one that it does. */
+export const deliveredSaga: Saga = newSaga({ total: 1_490n, delivers: true });
 
 export const reserved: SagaEvent = { kind: "stock_reserved", reservationId: "res_1" };
 export const short: SagaEvent = { kind: "stock_short", available: { "SKU-1": "2" } };
@@ -23,6 +25,13 @@ export const released: SagaEvent = { kind: "stock_released" };
 export const postponed: SagaEvent = { kind: "cart_postponed" };
 export const wasCommitted: SagaEvent = { kind: "stock_was_committed" };
 export const restocked: SagaEvent = { kind: "stock_restocked" };
+export const booked: SagaEvent = { kind: "shipment_booked", shipmentId: "shp_1" };
+export const notBooked: SagaEvent = { kind: "shipment_refused" };
+export const calledOff: SagaEvent = { kind: "shipment_cancelled" };
+export const wasLoaded: SagaEvent = { kind: "shipment_was_loaded" };
+export const left: SagaEvent = { kind: "goods_left", shipmentId: "shp_1" };
+export const arrived: SagaEvent = { kind: "goods_arrived" };
+export const undeliverable: SagaEvent = { kind: "goods_undeliverable" };
 export const cancel: SagaEvent = { kind: "cancel_requested" };
 
 /** A return of goods for 10.00, announced and here; and its refund. */
@@ -60,6 +69,13 @@ export const allEvents: readonly SagaEvent[] = [
   postponed,
   wasCommitted,
   restocked,
+  booked,
+  notBooked,
+  calledOff,
+  wasLoaded,
+  left,
+  arrived,
+  undeliverable,
   cancel,
   announced,
   withdrawn,
@@ -85,6 +101,8 @@ const successes: Readonly<Record<Exclude<Step, "refund_payment">, SagaEvent>> = 
   void_payment: voided,
   release_stock: released,
   restock: restocked,
+  create_shipment: booked,
+  cancel_shipment: calledOff,
   done: cleared,
 };
 

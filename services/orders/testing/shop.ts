@@ -15,6 +15,7 @@ import { startOrders } from "../service.ts";
 import { createShippingOptions } from "../shipping-options.ts";
 import { getOrder } from "../store.ts";
 import { type FakeInventory, fakeInventory } from "./fake-inventory.ts";
+import { type FakeNotifications, fakeNotifications } from "./fake-notifications.ts";
 import { type FakePayments, fakePayments } from "./fake-payments.ts";
 import { type FakeShipping, fakeShipping, rateIdOf, standardPrice } from "./fake-shipping.ts";
 import { type FakeCarts, type FakeCatalog, fakeCarts, fakeCatalog, packedOf } from "./fake-shop.ts";
@@ -28,6 +29,7 @@ export interface TestShop {
   readonly inventory: FakeInventory;
   readonly payments: FakePayments;
   readonly shipping: FakeShipping;
+  readonly notifications: FakeNotifications;
   readonly interference: Interference;
   /** As callers from outside reach it. */
   readonly checkout: Client<typeof CheckoutService>;
@@ -58,6 +60,8 @@ export const testTimings: RunnerTimings = {
   cartMs: 1_000,
   inlineBackoffMs: 50,
   claimIntervalMs: 25,
+  feedLeaseMs: 3_000,
+  feedIntervalMs: 25,
   closeMs: 100,
 };
 
@@ -85,6 +89,7 @@ export async function startTestShop(
   const payments = fakePayments(interference);
   const { clock, later } = lateClock();
   const shipping = fakeShipping(interference, clock.now);
+  const notifications = fakeNotifications(interference);
   const timings = { ...testTimings, ...options.timings };
   const services: { close(): Promise<void> }[] = [];
   const start = ({ client, background, log }: Parameters<typeof startOrders>[0]["mesh"]) => {
@@ -101,6 +106,7 @@ export async function startTestShop(
     inventory: () => [inventory.service],
     payments: () => [payments.service],
     shipping: () => [shipping.service],
+    notifications: () => [notifications.service],
     orders: (node) => start(node).implementations,
   });
   const gateway = mesh.mesh("gateway");
@@ -115,6 +121,7 @@ export async function startTestShop(
     inventory,
     payments,
     shipping,
+    notifications,
     interference,
     checkout: gateway.client(CheckoutService),
     orders: gateway.client(OrderService),

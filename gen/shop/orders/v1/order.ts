@@ -63,13 +63,18 @@ export interface Order {
     | Date
     | undefined;
   /** When it last changed. */
-  readonly updateTime: Date | undefined;
+  readonly updateTime:
+    | Date
+    | undefined;
+  /** The shipment that brings the goods, `shp_…`; empty until it is booked, and once it is called off. */
+  readonly shipmentId: string;
 }
 
 /**
  * The life of an order:
  * PENDING → CONFIRMED | REJECTED | CANCELLING; CONFIRMED → PAID | CANCELLING; PAID → SHIPPED | CANCELLING;
- * SHIPPED → COMPLETED; CANCELLING → CANCELLED. REJECTED, COMPLETED and CANCELLED are final.
+ * SHIPPED → COMPLETED; CANCELLING → CANCELLED, or PAID | SHIPPED when it was too late for the goods are loaded.
+ * REJECTED, COMPLETED and CANCELLED are final.
  */
 export const Order_State = {
   /** UNSPECIFIED - Not a state. */
@@ -188,7 +193,11 @@ export interface Return {
     | Date
     | undefined;
   /** When it last changed. */
-  readonly updateTime: Date | undefined;
+  readonly updateTime:
+    | Date
+    | undefined;
+  /** The shipment that fetches the goods, `shp_…`; empty until it is booked, and when the buyer brings them otherwise. */
+  readonly shipmentId: string;
 }
 
 /** The life of a return: REQUESTED → RECEIVED → REFUNDED, or REQUESTED → CANCELLED; REFUNDED and CANCELLED are final. */
@@ -241,6 +250,7 @@ function createBaseOrder(): Order {
     history: [],
     createTime: undefined,
     updateTime: undefined,
+    shipmentId: "",
   };
 }
 
@@ -293,6 +303,9 @@ export const Order: MessageFns<Order> = {
     }
     if (message.updateTime !== undefined) {
       Timestamp.encode(toTimestamp(message.updateTime), writer.uint32(130).fork()).join();
+    }
+    if (message.shipmentId !== "") {
+      writer.uint32(138).string(message.shipmentId);
     }
     return writer;
   },
@@ -438,6 +451,14 @@ export const Order: MessageFns<Order> = {
             message.updateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.shipmentId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -483,6 +504,7 @@ export const Order: MessageFns<Order> = {
     message.history = object.history?.map((e) => OrderEvent.fromPartial(e)) || [];
     message.createTime = object.createTime ?? undefined;
     message.updateTime = object.updateTime ?? undefined;
+    message.shipmentId = object.shipmentId ?? "";
     return message;
   },
 };
@@ -885,6 +907,7 @@ function createBaseReturn(): Return {
     note: "",
     createTime: undefined,
     updateTime: undefined,
+    shipmentId: "",
   };
 }
 
@@ -913,6 +936,9 @@ export const Return: MessageFns<Return> = {
     }
     if (message.updateTime !== undefined) {
       Timestamp.encode(toTimestamp(message.updateTime), writer.uint32(66).fork()).join();
+    }
+    if (message.shipmentId !== "") {
+      writer.uint32(74).string(message.shipmentId);
     }
     return writer;
   },
@@ -994,6 +1020,14 @@ export const Return: MessageFns<Return> = {
             message.updateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.shipmentId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1021,6 +1055,7 @@ export const Return: MessageFns<Return> = {
     message.note = object.note ?? "";
     message.createTime = object.createTime ?? undefined;
     message.updateTime = object.updateTime ?? undefined;
+    message.shipmentId = object.shipmentId ?? "";
     return message;
   },
 };

@@ -85,7 +85,8 @@ export const OrderService = {
     /**
      * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
      * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
-     * already stays so. An order of which goods came back or are announced, or money was given back, is not undone as a
+     * already stays so. A shipment is called off first; when a parcel of it is loaded already the order goes back to where it
+     * was, with a line in its history, and can be returned once it is here. An order of which goods came back or are announced, or money was given back, is not undone as a
      * whole any more; when all that was announced is withdrawn, and nothing else was touched, it can be again.
      * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
      *
@@ -114,6 +115,7 @@ export const OrderService = {
      * return. An order has at most 50 returns and refunds in all, withdrawn ones among them; the next is `STATE_CONFLICT`.
      * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
      * `QUANTITY_TOO_LARGE`.
+     * The goods are fetched by a shipment of their own, and received when that is at the depot.
      *
      * @generated from rpc shop.orders.v1.OrderService.CreateReturn
      */

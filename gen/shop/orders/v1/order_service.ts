@@ -2391,7 +2391,8 @@ export const OrderServiceService = {
   /**
    * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
    * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
-   * already stays so. An order of which goods came back or are announced, or money was given back, is not undone as a
+   * already stays so. A shipment is called off first; when a parcel of it is loaded already the order goes back to where it
+   * was, with a line in its history, and can be returned once it is here. An order of which goods came back or are announced, or money was given back, is not undone as a
    * whole any more; when all that was announced is withdrawn, and nothing else was touched, it can be again.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
@@ -2411,6 +2412,7 @@ export const OrderServiceService = {
    * return. An order has at most 50 returns and refunds in all, withdrawn ones among them; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
+   * The goods are fetched by a shipment of their own, and received when that is at the depot.
    */
   createReturn: {
     path: "/shop.orders.v1.OrderService/CreateReturn" as const,
@@ -2570,7 +2572,8 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
   /**
    * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
    * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
-   * already stays so. An order of which goods came back or are announced, or money was given back, is not undone as a
+   * already stays so. A shipment is called off first; when a parcel of it is loaded already the order goes back to where it
+   * was, with a line in its history, and can be returned once it is here. An order of which goods came back or are announced, or money was given back, is not undone as a
    * whole any more; when all that was announced is withdrawn, and nothing else was touched, it can be again.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
@@ -2582,6 +2585,7 @@ export interface OrderServiceServer extends UntypedServiceImplementation {
    * return. An order has at most 50 returns and refunds in all, withdrawn ones among them; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
+   * The goods are fetched by a shipment of their own, and received when that is at the depot.
    */
   createReturn: handleUnaryCall<CreateReturnRequest, CreateReturnResponse>;
   /**
@@ -2683,7 +2687,8 @@ export interface OrderServiceClient extends Client {
   /**
    * Undoes an order that has not been shipped: what is held is released, what was sold goes back into stock, what is
    * authorized is voided, what was captured is refunded. The answer is the order, CANCELLING or CANCELLED. One that is
-   * already stays so. An order of which goods came back or are announced, or money was given back, is not undone as a
+   * already stays so. A shipment is called off first; when a parcel of it is loaded already the order goes back to where it
+   * was, with a line in its history, and can be returned once it is here. An order of which goods came back or are announced, or money was given back, is not undone as a
    * whole any more; when all that was announced is withdrawn, and nothing else was touched, it can be again.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND`, FAILED_PRECONDITION `STATE_CONFLICT`.
    */
@@ -2709,6 +2714,7 @@ export interface OrderServiceClient extends Client {
    * return. An order has at most 50 returns and refunds in all, withdrawn ones among them; the next is `STATE_CONFLICT`.
    * Fails with NOT_FOUND `ORDER_NOT_FOUND` or `UNKNOWN_SKU`, FAILED_PRECONDITION `STATE_CONFLICT` or
    * `QUANTITY_TOO_LARGE`.
+   * The goods are fetched by a shipment of their own, and received when that is at the depot.
    */
   createReturn(
     request: CreateReturnRequest,
