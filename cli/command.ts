@@ -7,6 +7,7 @@ import { logs } from "./commands/logs.ts";
 import { restart } from "./commands/restart.ts";
 import { rollout } from "./commands/rollout.ts";
 import { rotateAuthority } from "./commands/rotate-authority.ts";
+import { rotateSigningKey } from "./commands/rotate-signing-key.ts";
 import { rules } from "./commands/rules.ts";
 import { scale } from "./commands/scale.ts";
 import { split } from "./commands/split.ts";
@@ -30,6 +31,7 @@ const commands: Readonly<Record<string, Command>> = {
   rules,
   logs,
   "rotate-authority": rotateAuthority,
+  "rotate-signing-key": rotateSigningKey,
   "join-key": joinKey,
   import: importCatalogueFile,
   reconcile: reconcileBooks,

@@ -38,8 +38,9 @@ traffic
      --for <span>               ends by itself
   fault --clear <id> | --all    end one fault, or all
 
-certificates
+certificates and keys
   rotate-authority              change to another certificate authority; nothing restarts
+  rotate-signing-key            change to another key that people's tokens are signed with; nobody signs in again
   join-key <service>            print the secret key with which processes of a service join that \`up\` does not start
 
 goods and books

@@ -163,6 +163,7 @@ async function operate(): Promise<void> {
   expect(await said("scale", "cart=1")).toMatch(/^cart: 1 instance, cart-\d+ /);
   expect(await said("logs", "cart", "-n", "1")).toMatch(/^cart-\d+ /);
   expect(await said("rotate-authority")).toContain("authority 2 ");
+  expect(await said("rotate-signing-key")).toMatch(/^key_\w+ signs from .* until .*\nkey_\w+ signs from /);
   await joinFromOutside((await said("join-key", "cart")).trim());
 }
 
