@@ -48,6 +48,12 @@ const good: Books = {
     ...path("undone", "PENDING CONFIRMED CANCELLING CANCELLED"),
     ...path("rejected", "PENDING REJECTED"),
   ],
+  errands: [],
+  shipments: [
+    { id: "shp_paid", orderId: "paid", returnId: "", state: "BOOKED" },
+    { id: "shp_undone", orderId: "undone", returnId: "", state: "CANCELLED" },
+  ],
+  confirmations: [{ orderId: "paid" }, { orderId: "undone" }],
   returns: [{ id: "ret_1", orderId: "paid", state: "REQUESTED" }],
   payments: [
     payment("paid", { captured: 1_000n }),
@@ -161,6 +167,7 @@ describe("turns red", () => {
     [3, "stock was held for no order", added("reservations", reservation("nobody", "RELEASED"))],
     [4, "an order waits", changed("orders", 0, { step: "clear_cart" })],
     [4, "an order is held", changed("orders", 0, { leased: true })],
+    [4, "a mail waits", { ...good, errands: [{ orderId: "paid", kind: "mail_shipped", attempts: 1, lastError: "" }] }],
     [4, "a hold is left", changed("reservations", 2, { state: "ACTIVE" })],
     [4, "an operation is pending", changed("operations", 0, { state: "PENDING" })],
     [4, "a payment waits", changed("payments", 2, { state: "AUTHORIZED" })],
@@ -176,6 +183,12 @@ describe("turns red", () => {
     [6, "money was taken for no order", added("transactions", move("capture", "nobody"))],
     [6, "money was set aside for no order", added("transactions", move("authorization", "nobody"))],
     [6, "money was taken for an order that was not confirmed", added("transactions", move("capture", "rejected"))],
+    [6, "goods are sent and nothing was taken", changed("shipments", 0, { orderId: "rejected" })],
+    [6, "goods of an undone order are sent", changed("shipments", 1, { state: "BOOKED" })],
+    [6, "an order is paid and nothing is sent", { ...good, shipments: [] }],
+    [6, "an order is sent twice", added("shipments", { id: "b", orderId: "paid", returnId: "", state: "BOOKED" })],
+    [6, "an order is paid and nobody was told", changed("confirmations", 0, { orderId: "undone" })],
+    [6, "an order is confirmed twice", added("confirmations", { orderId: "paid" })],
     [6, "an order is paid and nothing was taken", { ...good, transactions: good.transactions.slice(2) }],
   ];
   test.each(wrong)("%i: %s", (invariant, _, books) => {

@@ -1,4 +1,5 @@
 import type { Books, BuyersWord, Finding } from "./books.ts";
+import { checkDelivery } from "./delivery.ts";
 import { checkMoney, checkOncePerOrder } from "./money.ts";
 import { checkAcknowledged, checkAtRest, checkCaptures, checkHistories } from "./orders.ts";
 import { checkStock } from "./stock.ts";
@@ -12,6 +13,7 @@ export function audit(books: Books, word: BuyersWord): readonly Finding[] {
     checkAtRest(books),
     checkHistories(books),
     checkCaptures(books),
+    checkDelivery(books),
     checkAcknowledged(books, word),
   ];
 }

@@ -3,6 +3,11 @@ export interface Books {
   readonly orders: readonly OrderRow[];
   readonly events: readonly EventRow[];
   readonly returns: readonly ReturnRow[];
+  /** What is still to be done for orders besides. */
+  readonly errands: readonly ErrandRow[];
+  readonly shipments: readonly ShipmentRow[];
+  /** The orders that a confirmation was written for, once for each. */
+  readonly confirmations: readonly { readonly orderId: string }[];
   readonly payments: readonly PaymentRow[];
   readonly operations: readonly OperationRow[];
   /** The sums of the ledger by account and currency. */
@@ -52,6 +57,21 @@ export interface EventRow {
 export interface ReturnRow {
   readonly id: string;
   readonly orderId: string;
+  readonly state: string;
+}
+
+export interface ErrandRow {
+  readonly orderId: string;
+  readonly kind: string;
+  readonly attempts: number;
+  readonly lastError: string;
+}
+
+export interface ShipmentRow {
+  readonly id: string;
+  readonly orderId: string;
+  /** Empty when the goods go to the buyer. */
+  readonly returnId: string;
   readonly state: string;
 }
 

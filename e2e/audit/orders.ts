@@ -20,6 +20,7 @@ const final = ["REJECTED", "COMPLETED", "CANCELLED"];
 export function unfinished({
   orders,
   returns,
+  errands,
   payments,
   operations,
   reservations,
@@ -32,6 +33,9 @@ export function unfinished({
     ...waiting.map(describeWaiting),
     ...orders.filter(({ state }) => state === "CANCELLING").map(({ id }) => `order ${id} is still being cancelled`),
     ...returns.filter(({ state }) => state === "RECEIVED").map(({ id }) => `return ${id} is received and not refunded`),
+    ...errands.map(
+      (errand) => `${errand.kind} of ${errand.orderId} waits: ${errand.attempts} tries, ${errand.lastError}`,
+    ),
     ...reservations
       .filter(({ state }) => state === "ACTIVE")
       .map(({ id, reference }) => `${id} of ${reference} still holds`),

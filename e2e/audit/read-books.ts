@@ -21,6 +21,12 @@ export async function readBooks(source: BooksSource): Promise<Books> {
     ...(await inDatabase(source, "orders", readOrders)),
     ...(await inDatabase(source, "payments", readPayments)),
     ...(await inDatabase(source, "inventory", readStock)),
+    shipments: await inDatabase(source, "shipping", (session) =>
+      session.query(`select id, order_id as "orderId", return_id as "returnId", state from shipments`),
+    ),
+    confirmations: await inDatabase(source, "notifications", (session) =>
+      session.query(`select order_id as "orderId" from notifications where kind = 'ORDER_CONFIRMATION'`),
+    ),
     transactions: await readTransactions(source),
   };
 }
@@ -42,7 +48,7 @@ export async function inDatabase<Result>(
   }
 }
 
-async function readOrders(session: Session): Promise<Pick<Books, "orders" | "events" | "returns">> {
+async function readOrders(session: Session): Promise<Pick<Books, "orders" | "events" | "returns" | "errands">> {
   return {
     orders: await session.query(`
       select id, customer_id as "customerId", request_id as "requestId", state, step,
@@ -53,6 +59,9 @@ async function readOrders(session: Session): Promise<Pick<Books, "orders" | "eve
       from orders order by id`),
     events: await session.query(`select order_id as "orderId", seq, state, note from order_events order by 1, 2`),
     returns: await session.query(`select id, order_id as "orderId", state from order_returns`),
+    errands: await session.query(`
+      select order_id as "orderId", kind, attempts, last_error as "lastError" from order_errands
+      where next_attempt_time is not null`),
   };
 }
 
