@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SecurityEvent_Kind } from "#gen/shop/identity/v1/security_event.ts";
 import { newId } from "#mesh/ids.ts";
+import { cutWhileHeld, holdLocks } from "#testing/locks.ts";
 import { REFRESH_GRACE_MS } from "./domain.ts";
 import { type IdentityShop, opened, PASSWORD, peopleOf, someone, startIdentity } from "./testing/identity.ts";
 
@@ -78,18 +79,10 @@ describe("refreshing", () => {
 
   test("a refresh that is cut off half-way leaves the token as it was", async () => {
     const { tokens } = opened(await signUp(someone()));
-    const blocker = await shop.database.db.session();
-    const requestId = randomUUID();
-    try {
-      await blocker.query("begin");
-      await blocker.query("lock table refresh_tokens in access exclusive mode");
-      const given = { requestId, refreshToken: tokens.refreshToken };
-      const cut = identity().try.refreshSession(given, shop.mesh.call({ timeoutMs: 400 }));
-      expect(await cut).toMatchObject({ ok: false, error: { code: "DEADLINE_EXCEEDED" } });
-    } finally {
-      await blocker.close();
-    }
-    const next = refreshTokenOf(await refresh(tokens.refreshToken));
+    const { db } = shop.database;
+    const held = await holdLocks(db, "lock table refresh_tokens in exclusive mode");
+    const begin = () => refresh(tokens.refreshToken);
+    const next = refreshTokenOf(await cutWhileHeld(db, held, { begin }));
     expect(await refresh(next)).toMatchObject({ ok: true });
   });
 

@@ -20,12 +20,17 @@ const failedAttempts = (secrets: Secrets): PersonalPlace => ({
   // First, for it is found by the address. Later tries at that are tries at an address that nobody has.
   place: "identity.failed_attempts",
   kept: "",
-  erase: async (tx, userId) =>
-    (
-      await tx.query(`delete from failed_attempts where account = any($1) returning origin`, [
-        await accountsOf(tx, secrets, userId),
-      ])
-    ).length,
+  erase: async (tx, userId, limit) => {
+    const accounts = await accountsOf(tx, secrets, userId);
+    const rows = await tx.query(
+      `delete from failed_attempts where (account, origin) in (
+         select account, origin from failed_attempts where account = any($1)
+         order by account, origin limit $2 for update)
+       returning origin`,
+      [accounts, limit],
+    );
+    return rows.length;
+  },
   left: async (db, userId) => {
     const accounts = await accountsOf(db, secrets, userId);
     const [row] = await db.query<{ readonly count: bigint }>(
