@@ -32,7 +32,7 @@ describe("one order", () => {
     const { mesh, orders } = test.shop;
     const shown = orderOf(await orders.getOrder({ orderId: id }, mesh.call({ user })));
     expect(shown).toMatchObject({ id, customerId: user.id, state: Order_State.PAID });
-    expect(shown.history).toHaveLength(6);
+    expect(shown.history).toHaveLength(7);
     expect(orderOf(await orders.getOrder({ orderId: id }, mesh.call({ user: support })))).toEqual(shown);
     const operator = mesh.mesh("operator").client(OrderService);
     expect(orderOf(await operator.getOrder({ orderId: id }, mesh.call()))).toEqual(shown);

@@ -66,6 +66,7 @@ describe("an order whose process is gone, and the payment token with it", () => 
       "cart cleared",
       "payment captured",
       "stock sold",
+      "shipment booked",
     ]);
     letGo();
   });

@@ -74,3 +74,6 @@ export async function paidOrder(
 
 /** The id of the return in an answer. */
 export const returnIdOf = ({ orderReturn }: Awaited<Announced>): string => orderReturn?.id ?? "";
+
+/** The return in an answer, but for the shipment that fetches it, which is booked some time after. */
+export const unfetched = ({ orderReturn }: Awaited<Announced>) => ({ ...orderReturn, shipmentId: "" });
