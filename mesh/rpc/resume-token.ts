@@ -17,7 +17,7 @@ export function encodeResumeToken(watch: unknown, position: unknown): string {
 }
 
 /** The position in a token, undefined for the empty one. What is in it may be anything that is JSON: check it before use. */
-function decodeResumeToken({ watch, token, invalid }: Resumed): unknown {
+export function decodeResumeToken({ watch, token, invalid }: Resumed): unknown {
   try {
     return decodePageToken(watch, token);
   } catch (error) {

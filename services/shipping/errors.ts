@@ -17,3 +17,8 @@ export function notServed({ countryCode, postalCode }: Address): RpcError<"DESTI
 export function tooLarge(sku: string): RpcError<"GOODS_TOO_LARGE"> {
   return fail("GOODS_TOO_LARGE", `${sku} is more than any vehicle takes.`, { sku });
 }
+
+/** The failure for a resume token that no such watch gave. */
+export function invalidToken(cause?: unknown): Error {
+  return fail("RESUME_TOKEN_INVALID", "The token is not one that this watch gave.", {}, { cause });
+}

@@ -10,8 +10,8 @@ import { meshFailure } from "#mesh/contract/errors.ts";
 import type { Database } from "#mesh/postgres/index.ts";
 import { type Background, repeat } from "#mesh/repeat.ts";
 import type { Call } from "#mesh/rpc/call.ts";
-import { fail } from "./errors.ts";
-import { decodeResumeToken, encodeResumeToken } from "./resume-token.ts";
+import { decodeResumeToken, encodeResumeToken } from "#mesh/rpc/resume-token.ts";
+import { fail, invalidToken } from "./errors.ts";
 import { type EventRow, FEED_START, type FeedPosition, isInFeed, readEvents, sweepEvents } from "./store-feed.ts";
 
 /** How many events one reader is given by one statement, which is all that is held for it. */
@@ -102,7 +102,7 @@ export const watchShipmentEvents = ({ db, feed }: { readonly db: Database; reado
 
 async function positionOf(db: Database, { resumeToken }: WatchShipmentEventsRequest): Promise<FeedPosition> {
   if (resumeToken === "") return FEED_START;
-  const position = decodeResumeToken(FEED, resumeToken);
+  const position = decodeResumeToken({ watch: FEED, token: resumeToken, invalid: invalidToken });
   if (isPosition(position) && (await isInFeed(db, position))) return position;
   throw fail("RESUME_TOKEN_INVALID", "What the token names is no longer kept, or never was.");
 }

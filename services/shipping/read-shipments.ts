@@ -1,3 +1,4 @@
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service.contract.ts";
 import type {
   GetShipmentRequest,
   GetShipmentResponse,
@@ -11,12 +12,12 @@ import type {
 import { isId } from "#mesh/ids.ts";
 import type { Call } from "#mesh/rpc/call.ts";
 import { decodeIdToken, decodePageToken, encodePageToken, invalidPageToken, pageById } from "#mesh/rpc/page-token.ts";
+import { encodeResumeToken, versionSeen, watchInterrupted } from "#mesh/rpc/resume-token.ts";
 import { customerOf, maySee } from "./access.ts";
 import type { Deps } from "./deps.ts";
 import { isFinalParcel, isFinalShipment } from "./domain-shipment.ts";
-import { fail } from "./errors.ts";
+import { fail, invalidToken } from "./errors.ts";
 import { parcelMessage, parcelStateOf, shipmentMessage, shipmentStateOf } from "./messages.ts";
-import { decodeResumeToken, encodeResumeToken } from "./resume-token.ts";
 import * as store from "./store.ts";
 
 const DEFAULT_PAGE_SIZE = 20;
@@ -86,16 +87,19 @@ function depotPosition(position: unknown): { readonly departTime: Date; readonly
 
 /** The shipment at once, or since the token, and after every change, to its final state. */
 export const watchShipment = ({ db, changes }: Pick<Deps, "db" | "changes">) =>
-  async function* (request: WatchShipmentRequest, call: Call): AsyncGenerator<WatchShipmentResponse> {
-    const { shipmentId } = request;
+  async function* (
+    { shipmentId, resumeToken }: WatchShipmentRequest,
+    call: Call,
+  ): AsyncGenerator<WatchShipmentResponse> {
     const watch = changes.watch(shipmentId);
     try {
       let shipment = visibleTo(call, await store.getShipment(db, shipmentId));
-      const seen = versionOf(request, shipment.version);
+      const resumed = { watch: { shipmentId }, token: resumeToken, invalid: invalidToken };
+      const seen = versionSeen(resumed, shipment.version);
       if (shipment.version > seen) yield watched(shipment);
       while (!isFinalShipment(shipment.state)) {
         const next = await watch.next(shipment.version, call.signal);
-        if (next === undefined) return;
+        if (next === undefined) throw watchInterrupted(ShippingService.name);
         shipment = next;
         yield watched(shipment);
       }
@@ -105,19 +109,8 @@ export const watchShipment = ({ db, changes }: Pick<Deps, "db" | "changes">) =>
   };
 
 function watched(shipment: store.ShipmentRow): WatchShipmentResponse {
-  return {
-    shipment: shipmentMessage(shipment),
-    resumeToken: encodeResumeToken({ shipmentId: shipment.id }, shipment.version),
-  };
-}
-
-/** The version that the watcher has seen; 0 for none. Throws RESUME_TOKEN_INVALID for one that is not there yet. */
-function versionOf({ shipmentId, resumeToken }: WatchShipmentRequest, current: number): number {
-  if (resumeToken === "") return 0;
-  const version = decodeResumeToken({ shipmentId }, resumeToken);
-  if (typeof version === "number" && Number.isSafeInteger(version) && version >= 1 && version <= current)
-    return version;
-  throw fail("RESUME_TOKEN_INVALID", "The token is not one that a watch of this shipment gave.");
+  const resumeToken = encodeResumeToken({ shipmentId: shipment.id }, [shipment.version]);
+  return { shipment: shipmentMessage(shipment), resumeToken };
 }
 
 function visibleTo(call: Call, shipment: store.ShipmentRow | undefined): store.ShipmentRow {
