@@ -11,6 +11,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import { loadavg } from "node:os";
+import { setTimeout as later } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -19,7 +20,7 @@ import { InventoryService } from "#gen/shop/inventory/v1/inventory_service.contr
 import type { Certificates } from "#mesh/identity/certificates.ts";
 import { contextOptions } from "#mesh/identity/tls.ts";
 import { newId } from "#mesh/ids.ts";
-import { openDatabase } from "#mesh/postgres/index.ts";
+import { type Database, openDatabase } from "#mesh/postgres/index.ts";
 import { CLIENT_ADDRESS_KEY } from "#mesh/rpc/call.ts";
 import { createTestAuthority } from "#testing/authority.ts";
 import { removeFolder, temporaryFolder } from "#testing/folders.ts";
@@ -136,10 +137,12 @@ async function startWatchers(port: number, certificates: Certificates): Promise<
 }
 
 /** Changes stocks through the process, without waiting for the answer. */
-async function startAdjusting(
-  port: number,
-  certificates: Certificates,
-): Promise<{ once(sku: string): void; close(): void }> {
+interface Adjusting {
+  once(sku: string): void;
+  close(): void;
+}
+
+async function startAdjusting(port: number, certificates: Certificates): Promise<Adjusting> {
   const { path: adjustPath, requestSerialize } = InventoryService.definition.adjustStock;
   const session = dial(port, certificates);
   await once(session, "remoteSettings");
@@ -211,17 +214,7 @@ async function measure(what: string, skus: readonly string[], place: Place): Pro
     const [sku = ""] = skus;
     const seeing = WATCHERS / skus.length;
     const adjust = await startAdjusting(port, certificates.operator);
-    const here = [];
-    const elsewhere = [];
-    for (let n = 0; n < CHANGES; n += 1) {
-      const seen = watchers.seen(seeing);
-      await db.query("update stock set on_hand = on_hand + 1 where sku = $1", [sku]);
-      elsewhere.push(Math.max(...(await seen)));
-      const seenHere = watchers.seen(seeing);
-      adjust.once(sku);
-      here.push(Math.max(...(await seenHere)));
-    }
-    adjust.close();
+    const { here, elsewhere } = await timeChanges(sku, { seeing, watchers, db, adjust });
     const perWatcher = (key: "rss" | "heapUsed" | "external"): string =>
       `${((idle[key] - before[key]) / WATCHERS / 1_024).toFixed(1)} KiB`;
     return [
@@ -245,16 +238,30 @@ async function measure(what: string, skus: readonly string[], place: Place): Pro
   }
 }
 
+/** How long until the last who watches has seen a change that came through the process, and one that did not; in ms. */
+async function timeChanges(
+  sku: string,
+  { seeing, watchers, db, adjust }: { seeing: number; watchers: Watchers; db: Database; adjust: Adjusting },
+): Promise<{ readonly here: readonly number[]; readonly elsewhere: readonly number[] }> {
+  const [here, elsewhere]: [number[], number[]] = [[], []];
+  for (let n = 0; n < CHANGES; n += 1) {
+    const seen = watchers.seen(seeing);
+    await db.query("update stock set on_hand = on_hand + 1 where sku = $1", [sku]);
+    elsewhere.push(Math.max(...(await seen)));
+    const seenHere = watchers.seen(seeing);
+    adjust.once(sku);
+    here.push(Math.max(...(await seenHere)));
+  }
+  adjust.close();
+  return { here, elsewhere };
+}
+
 function ofACore(from: Figures, to: Figures): string {
   return `${((to.cpuMs - from.cpuMs) / (IDLE_MS / 100)).toFixed(2)} %`;
 }
 
 function spread(took: readonly number[]): string {
   return `${quantile(took, 0.5).toFixed(0)} / ${Math.max(...took).toFixed(0)} ms`;
-}
-
-function later(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function main(): Promise<void> {
