@@ -44,7 +44,9 @@ test("docs/once.md says of each of them what it is remembered by, and for how lo
   const missing = contracts.flatMap((contract) =>
     changingMethods(contract).filter((method) => {
       const name = `${method.charAt(0).toUpperCase()}${method.slice(1)}`;
-      return !table.some((line) => new RegExp(`^\\| (?:[a-z]+, )*${contract.owner}(?:, [a-z]+)* [^|]*\\b${name}\\b`).test(line));
+      return !table.some((line) =>
+        new RegExp(`^\\| (?:[a-z]+, )*${contract.owner}(?:, [a-z]+)* [^|]*\\b${name}\\b`).test(line),
+      );
     }),
   );
   expect(missing).toEqual([]);
