@@ -138,6 +138,7 @@ describe("what was quoted", () => {
     const placed = orderOf(await place());
     test.shop.later(2 * HALF_AN_HOUR_MS);
     await test.shop.until(placed.id, ({ step }) => step === "done");
+    await expect.poll(() => test.shop.interference.calls).toContain("NotificationService.sendOrderConfirmation");
     test.shop.interference.calls.length = 0;
     const again = orderOf(await place({}, test.shop.mesh.call({ user })));
     expect(again).toMatchObject({ id: placed.id, state: Order_State.PAID, total: placed.total });
