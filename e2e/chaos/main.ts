@@ -37,10 +37,10 @@ function report(outcome: Outcome, progress: Progress): boolean {
   return passed;
 }
 
+const options = readOptions(process.argv.slice(2));
 const signals = watchStopSignals();
 const progress = createProgress();
 const place = await newPlace();
-const options = readOptions(process.argv.slice(2));
 try {
   await buildPrograms();
   const outcome = await runChaos(options, { place, progress, signal: signals.stop });
